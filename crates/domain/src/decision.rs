@@ -1,0 +1,450 @@
+//! The decision: one pure function that introspection, authorize, explain, replay and suggestions all
+//! call. Whoever wants another answer changes its inputs, never the function.
+
+use crate::catalogue::slots;
+use crate::ceiling::{self, Ceiling};
+use crate::grant::{Failed, Grant};
+use crate::ids::GrantId;
+use crate::job_token::JobToken;
+use crate::mode::{Mode, Visibility};
+use crate::permission::{Action, Permission, PermissionSet, Slot};
+use crate::role::Role;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+
+#[cfg(test)]
+mod invariant;
+#[cfg(test)]
+mod matrix;
+
+/// What anyone may do to a public project, and a token of any project here to an internal one.
+const ANYONE: PermissionSet = PermissionSet::of(slots::REPOSITORIES, &[Action::Read])
+    .with(Permission {
+        resource: slots::PACKAGES,
+        action: Action::Read,
+    })
+    .with(Permission {
+        resource: slots::RELEASES,
+        action: Action::Read,
+    });
+
+/// Why a permission is held or missing. A closed list, in the order in which reasons apply: the
+/// first that does is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    Unknown,
+    Revoked,
+    Expired,
+    JobOver,
+    LeaseLost,
+    Parent,
+    Audience,
+    TokenCap,
+    Ceiling,
+    ResourceNameMissing,
+    ResourceName,
+    Condition(Failed),
+    GrantExpired,
+    NoGrant,
+    Granted,
+    Role,
+    Anyone,
+}
+
+impl Reason {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Unknown => "unknown",
+            Reason::Revoked => "revoked",
+            Reason::Expired => "expired",
+            Reason::JobOver => "job_over",
+            Reason::LeaseLost => "lease_lost",
+            Reason::Parent => "parent",
+            Reason::Audience => "audience",
+            Reason::TokenCap => "token_cap",
+            Reason::Ceiling => "ceiling",
+            Reason::ResourceNameMissing => "resource_name_missing",
+            Reason::ResourceName => "resource_name",
+            Reason::Condition(Failed::Fork) => "condition_fork",
+            Reason::Condition(Failed::Ref) => "condition_ref",
+            Reason::Condition(Failed::Protected) => "condition_protected",
+            Reason::Condition(Failed::Environment) => "condition_environment",
+            Reason::Condition(Failed::Trigger) => "condition_trigger",
+            Reason::Condition(Failed::VouchedBy) => "condition_vouched_by",
+            Reason::Condition(Failed::Role) => "condition_role",
+            Reason::GrantExpired => "grant_expired",
+            Reason::NoGrant => "no_grant",
+            Reason::Granted => "granted",
+            Reason::Role => "role",
+            Reason::Anyone => "anyone",
+        }
+    }
+
+    pub const fn allows(self) -> bool {
+        matches!(self, Reason::Granted | Reason::Role | Reason::Anyone)
+    }
+}
+
+/// The service that asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    pub audience: Option<String>,
+    pub audience_required: bool,
+    /// The permissions on the resource types it is shown.
+    pub shown: Option<PermissionSet>,
+}
+
+/// The project that is asked about, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub visibility: Visibility,
+    /// The effective mode: the strictest of its own and the floors above it.
+    pub mode: Mode,
+    /// Grants on it and on the groups above it. Those for other sources do no harm.
+    pub grants: Vec<Grant>,
+    /// Ceilings of side `target` on it, on the groups above it and on the instance.
+    pub ceilings: Vec<Ceiling>,
+}
+
+/// Resource names that go with the question, one for a resource type.
+pub type Names = BTreeMap<Slot, String>;
+
+/// Everything that an answer depends on.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// `None`: unknown.
+    pub token: Option<&'a JobToken>,
+    /// The role of the token's vouched-for actor on the target.
+    pub actor_role: Option<Role>,
+    /// Ceilings of side `source` on the token's project, on the groups above it and on the instance.
+    pub source_ceilings: &'a [Ceiling],
+    /// `None`: the token's own holder.
+    pub asker: Option<&'a Asker>,
+    /// `None`: no project was named, or it does not exist.
+    pub target: Option<&'a Target>,
+    /// May be empty: then only `effective` and `selected` are of interest.
+    pub asked: PermissionSet,
+    pub names: &'a Names,
+}
+
+/// What a token holds through a selector: these permissions, for names that match one of the patterns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selected {
+    pub resource: Slot,
+    pub permissions: PermissionSet,
+    pub patterns: Vec<String>,
+}
+
+/// A grant for this source that would have helped, had its conditions held; empty `failed`: it has expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    pub grant: GrantId,
+    pub failed: Vec<Failed>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Why the token counts for nothing here; `None` while it lives and is meant for the asker.
+    pub dead: Option<Reason>,
+    /// Whether something was asked and all of it is allowed.
+    pub allowed: bool,
+    /// For each permission asked, in catalogue order, why it is held or missing.
+    pub outcomes: Vec<(Permission, Reason)>,
+    /// What the token may do here without naming a resource.
+    pub effective: PermissionSet,
+    /// What it may do to some names only.
+    pub selected: Vec<Selected>,
+    /// Of what was asked and allowed, what `enforced` would refuse.
+    pub enforced_would_deny: PermissionSet,
+    pub mode: Option<Mode>,
+    /// Whether a public project gives all that was asked to nobody in particular.
+    pub anonymous: bool,
+    pub matched: Vec<GrantId>,
+    pub near: Vec<Near>,
+    /// When the first of the matched grants expires.
+    pub grants_until: Option<OffsetDateTime>,
+}
+
+impl Decision {
+    /// What was asked and is refused.
+    pub fn missing(&self) -> PermissionSet {
+        self.outcomes
+            .iter()
+            .filter(|(_, reason)| !reason.allows())
+            .map(|(permission, _)| *permission)
+            .collect()
+    }
+
+    /// One reason for the whole: the first that applies among those that refuse, or else among those that allow.
+    pub fn reason(&self) -> Option<Reason> {
+        self.outcomes
+            .iter()
+            .map(|(_, reason)| *reason)
+            .min_by_key(|reason| (reason.allows(), *reason))
+            .or(self.dead)
+    }
+
+    /// What an answer marks as refused by `enforced`: said in `audit` only.
+    pub fn would_deny(&self) -> PermissionSet {
+        if self.mode == Some(Mode::Audit) {
+            self.enforced_would_deny
+        } else {
+            PermissionSet::EMPTY
+        }
+    }
+}
+
+/// Decides. A dead token, an unknown project, a name that does not match: whatever is not certain is a no.
+pub fn decide(question: &Question<'_>, now: OffsetDateTime) -> Decision {
+    let dead = death(question, now);
+    let held = match (question.token, question.target, dead) {
+        (Some(token), Some(target), None) => Held::load(question, token, target, now),
+        _ => Held::default(),
+    };
+    let outcomes: Vec<_> = question
+        .asked
+        .iter()
+        .map(|one| (one, held.outcome(one, question, dead)))
+        .collect();
+    let allowed: PermissionSet = outcomes
+        .iter()
+        .filter(|(_, reason)| reason.allows())
+        .map(|(one, _)| *one)
+        .collect();
+    Decision {
+        dead,
+        allowed: !outcomes.is_empty() && allowed == question.asked,
+        effective: held.without_name().intersect(held.left),
+        enforced_would_deny: allowed.minus(held.enforced_gives()),
+        mode: question.target.map(|target| target.mode),
+        anonymous: is_anonymous(question),
+        near: held.nearly_matched(question.asked.minus(allowed)),
+        outcomes,
+        selected: held.selected,
+        matched: held.matched,
+        grants_until: held.grants_until,
+    }
+}
+
+/// Steps 1 and 2: the token lives, and it is meant for the asker.
+fn death(question: &Question<'_>, now: OffsetDateTime) -> Option<Reason> {
+    let Some(token) = question.token else {
+        return Some(Reason::Unknown);
+    };
+    let meant_for = |asker: &Asker| token.is_meant_for(asker.audience.as_deref(), asker.audience_required);
+    token.death(now).or_else(|| {
+        question
+            .asker
+            .is_some_and(|asker| !meant_for(asker))
+            .then_some(Reason::Audience)
+    })
+}
+
+/// Asked without a token, a public project gives this all the same.
+fn is_anonymous(question: &Question<'_>) -> bool {
+    let public = question
+        .target
+        .is_some_and(|target| target.visibility == Visibility::Public);
+    public && !question.asked.is_empty() && ANYONE.implies(question.asked)
+}
+
+/// What a live token holds on the target, by where it comes from.
+#[derive(Default)]
+struct Held<'a> {
+    /// By grants, whatever the name.
+    free: PermissionSet,
+    /// By grants, for the names that were given.
+    named: PermissionSet,
+    selected: Vec<Selected>,
+    anyone: PermissionSet,
+    /// By the actor's role; empty in `enforced`.
+    inherited: PermissionSet,
+    cap: PermissionSet,
+    shown: PermissionSet,
+    /// What cap, ceilings and the asker's resource types leave: nothing goes beyond it.
+    left: PermissionSet,
+    matched: Vec<GrantId>,
+    misses: Vec<Miss<'a>>,
+    grants_until: Option<OffsetDateTime>,
+}
+
+/// A grant for this source that gives nothing, or not all that it lists.
+struct Miss<'a> {
+    grant: &'a Grant,
+    expired: bool,
+    /// Conditions that fail for every permission of the grant.
+    failed: Vec<Failed>,
+    /// What only the actor's role keeps away.
+    role_denies: PermissionSet,
+}
+
+impl<'a> Held<'a> {
+    fn load(question: &Question<'a>, token: &JobToken, target: &'a Target, now: OffsetDateTime) -> Held<'a> {
+        let role = question.actor_role.map_or(PermissionSet::EMPTY, Role::allows);
+        let cap = token.cap.unwrap_or(PermissionSet::ALL);
+        let shown = question
+            .asker
+            .and_then(|asker| asker.shown)
+            .unwrap_or(PermissionSet::ALL);
+        let ceilings = ceiling::leave(target.ceilings.iter().chain(question.source_ceilings), &token.run);
+        let mut held = Held {
+            anyone: if target.visibility == Visibility::Private {
+                PermissionSet::EMPTY
+            } else {
+                ANYONE
+            },
+            inherited: if target.mode == Mode::Enforced {
+                PermissionSet::EMPTY
+            } else {
+                role
+            },
+            cap,
+            shown,
+            left: cap.intersect(ceilings).intersect(shown),
+            ..Held::default()
+        };
+        let for_this_source = |grant: &&Grant| grant.source.covers(token.project, &token.chain);
+        for grant in target.grants.iter().filter(for_this_source) {
+            held.weigh(grant, token, role, question.names, now);
+        }
+        let Held { free, left, .. } = held;
+        held.selected.retain_mut(|selected| {
+            selected.permissions = selected.permissions.minus(free).intersect(left);
+            !selected.permissions.is_empty()
+        });
+        held
+    }
+
+    /// Step 3: grants only add; their order never matters.
+    fn weigh(&mut self, grant: &'a Grant, token: &JobToken, role: PermissionSet, names: &Names, now: OffsetDateTime) {
+        let failed = grant.conditions.failures(&token.run);
+        let expired = grant.has_expired(now);
+        let role_denies = if grant.conditions.within_actor_role {
+            grant.permissions.minus(role)
+        } else {
+            PermissionSet::EMPTY
+        };
+        let gives = grant.permissions.minus(role_denies);
+        let holds = !expired && failed.is_empty();
+        if !holds || !role_denies.is_empty() {
+            self.misses.push(Miss {
+                grant,
+                expired,
+                failed,
+                role_denies,
+            });
+        }
+        if holds && !gives.is_empty() {
+            self.add(grant, gives, names);
+        }
+    }
+
+    fn add(&mut self, grant: &Grant, gives: PermissionSet, names: &Names) {
+        self.matched.push(grant.id);
+        self.grants_until = self.grants_until.into_iter().chain(grant.expires_at).min();
+        self.free = self.free.union(grant.selectors.free(gives));
+        for (&resource, patterns) in &grant.selectors.0 {
+            let permissions = gives.intersect(PermissionSet::admin(resource));
+            if permissions.is_empty() {
+                continue;
+            }
+            if names
+                .get(&resource)
+                .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
+            {
+                self.named = self.named.union(permissions);
+            }
+            let patterns = patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+            self.selected.push(Selected {
+                resource,
+                permissions,
+                patterns,
+            });
+        }
+    }
+
+    fn without_name(&self) -> PermissionSet {
+        self.free.union(self.anyone).union(self.inherited)
+    }
+
+    /// What `enforced` gives to this question: granted or for anyone.
+    fn enforced_gives(&self) -> PermissionSet {
+        self.free.union(self.named).union(self.anyone)
+    }
+
+    fn outcome(&self, asked: Permission, question: &Question<'_>, dead: Option<Reason>) -> Reason {
+        if let Some(dead) = dead {
+            return dead;
+        }
+        if !self.left.contains(asked) && question.target.is_some() {
+            return self.kept_away(asked);
+        }
+        if self.free.union(self.named).contains(asked) {
+            Reason::Granted
+        } else if self.inherited.contains(asked) {
+            Reason::Role
+        } else if self.anyone.contains(asked) {
+            Reason::Anyone
+        } else {
+            self.missing(asked, question.names)
+        }
+    }
+
+    fn kept_away(&self, asked: Permission) -> Reason {
+        if !self.shown.contains(asked) {
+            Reason::Audience
+        } else if !self.cap.contains(asked) {
+            Reason::TokenCap
+        } else {
+            Reason::Ceiling
+        }
+    }
+
+    fn missing(&self, asked: Permission, names: &Names) -> Reason {
+        if self
+            .selected
+            .iter()
+            .any(|selected| selected.permissions.contains(asked))
+        {
+            return if names.contains_key(&asked.resource) {
+                Reason::ResourceName
+            } else {
+                Reason::ResourceNameMissing
+            };
+        }
+        let could_help = || self.misses.iter().filter(|miss| miss.grant.permissions.contains(asked));
+        let nearest = could_help()
+            .filter(|miss| !miss.expired)
+            .map(|miss| miss.failures(asked))
+            .min_by_key(|failed| (failed.len(), failed.first().copied()));
+        match nearest.and_then(|failed| failed.first().copied()) {
+            Some(condition) => Reason::Condition(condition),
+            None if could_help().any(|miss| miss.expired) => Reason::GrantExpired,
+            None => Reason::NoGrant,
+        }
+    }
+
+    fn nearly_matched(&self, missing: PermissionSet) -> Vec<Near> {
+        self.misses
+            .iter()
+            .filter(|miss| !miss.grant.permissions.intersect(missing).is_empty())
+            .map(|miss| {
+                let mut failed = miss.failed.clone();
+                failed.extend((!miss.role_denies.intersect(missing).is_empty()).then_some(Failed::Role));
+                Near {
+                    grant: miss.grant.id,
+                    failed,
+                }
+            })
+            .collect()
+    }
+}
+
+impl Miss<'_> {
+    /// Every condition that keeps this permission away, in order.
+    fn failures(&self, asked: Permission) -> Vec<Failed> {
+        let mut failed = self.failed.clone();
+        failed.extend(self.role_denies.contains(asked).then_some(Failed::Role));
+        failed
+    }
+}

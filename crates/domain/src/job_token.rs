@@ -1,0 +1,141 @@
+//! A job token as the decision sees it: what was frozen at its mint and what killed it since; and how
+//! one is narrowed.
+
+use crate::decision::Reason;
+use crate::grant::CredentialScope;
+use crate::ids::{GroupId, JobTokenId, ProjectId};
+use crate::job::JobState;
+use crate::permission::PermissionSet;
+use crate::pipeline::{RefType, Trigger};
+use thiserror::Error;
+use time::OffsetDateTime;
+
+/// How many times a token can be narrowed in a row.
+pub const MAX_DEPTH: i16 = 8;
+/// The most live tokens narrowed from one minted token.
+pub const MAX_DESCENDANTS: i64 = 64;
+/// The most audiences of one token.
+pub const MAX_AUDIENCES: usize = 8;
+
+/// Where a token comes from: facts of its run and job that conditions ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    pub ref_name: String,
+    pub ref_type: RefType,
+    pub protected: bool,
+    pub environment: Option<String>,
+    pub trigger: Trigger,
+    pub from_fork: bool,
+    /// The scope of the credential whose word all this is.
+    pub minted_by: CredentialScope,
+}
+
+/// A known token, with all that a decision needs of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobToken {
+    pub id: JobTokenId,
+    pub project: ProjectId,
+    /// The groups above the token's project.
+    pub chain: Vec<GroupId>,
+    pub run: Provenance,
+    /// At most this; `None`: no cap.
+    pub cap: Option<PermissionSet>,
+    /// `None`: meant for any service.
+    pub audience: Option<Vec<String>>,
+    pub expires_at: OffsetDateTime,
+    pub revoked: Option<Revoked>,
+    /// Whether the revocation epochs of project, pipeline and minting credential are still those of the mint.
+    pub epochs_current: bool,
+    pub job: JobState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    Itself,
+    /// By the revocation of a token that it was narrowed from.
+    WithAncestor,
+}
+
+impl JobToken {
+    /// Why the token is dead, the first reason that applies; `None` while it lives.
+    pub fn death(&self, now: OffsetDateTime) -> Option<Reason> {
+        if self.revoked == Some(Revoked::Itself) || !self.epochs_current {
+            Some(Reason::Revoked)
+        } else if self.expires_at <= now {
+            Some(Reason::Expired)
+        } else {
+            let with_ancestor = || (self.revoked == Some(Revoked::WithAncestor)).then_some(Reason::Parent);
+            self.job.death(now).or_else(with_ancestor)
+        }
+    }
+
+    /// Whether the token is meant for a service with this audience.
+    pub fn is_meant_for(&self, audience: Option<&str>, audience_required: bool) -> bool {
+        match &self.audience {
+            None => !audience_required,
+            Some(meant_for) => audience.is_some_and(|asking| meant_for.iter().any(|one| one == asking)),
+        }
+    }
+}
+
+/// What a holder asks of a narrower token. `None` keeps the parent's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    pub permissions: Option<PermissionSet>,
+    pub expires_at: Option<OffsetDateTime>,
+    pub audience: Option<Vec<String>>,
+}
+
+/// What a narrowed token holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Narrowed {
+    pub cap: Option<PermissionSet>,
+    pub expires_at: OffsetDateTime,
+    pub audience: Option<Vec<String>>,
+    pub depth: i16,
+}
+
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum CannotNarrow {
+    #[error("more permissions than the token that is narrowed")]
+    Permissions,
+    #[error("a longer life than the token that is narrowed")]
+    Longer,
+    #[error("must lie in the future")]
+    Past,
+    #[error("another audience than the token that is narrowed")]
+    Audience,
+    #[error("a token can be narrowed {MAX_DEPTH} times in a row")]
+    TooDeep,
+}
+
+impl Narrowing {
+    /// The child of a parent with this cap, life, audience and depth: never more than the parent.
+    pub fn of(self, parent: &JobToken, parent_depth: i16, now: OffsetDateTime) -> Result<Narrowed, CannotNarrow> {
+        let within = |asked: PermissionSet| parent.cap.is_none_or(|cap| cap.implies(asked));
+        if self.permissions.is_some_and(|asked| !within(asked)) {
+            return Err(CannotNarrow::Permissions);
+        }
+        let expires_at = self.expires_at.unwrap_or(parent.expires_at);
+        if expires_at > parent.expires_at {
+            return Err(CannotNarrow::Longer);
+        }
+        if expires_at <= now {
+            return Err(CannotNarrow::Past);
+        }
+        if let (Some(asked), Some(set)) = (&self.audience, &parent.audience)
+            && !asked.iter().all(|one| set.contains(one))
+        {
+            return Err(CannotNarrow::Audience);
+        }
+        if parent_depth >= MAX_DEPTH {
+            return Err(CannotNarrow::TooDeep);
+        }
+        Ok(Narrowed {
+            cap: self.permissions.or(parent.cap),
+            expires_at,
+            audience: self.audience.or_else(|| parent.audience.clone()),
+            depth: parent_depth + 1,
+        })
+    }
+}

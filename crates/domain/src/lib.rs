@@ -1,0 +1,26 @@
+//! The types and rules of Jobpass. No I/O, no clock and no async here: whoever calls brings the
+//! facts, the time and the random bytes, and carries the answer away.
+
+pub mod catalogue;
+pub mod ceiling;
+pub mod decision;
+pub mod glob;
+pub mod grant;
+pub mod ids;
+pub mod job;
+pub mod job_token;
+pub mod mode;
+pub mod path;
+pub mod permission;
+pub mod pipeline;
+pub mod role;
+pub mod secret;
+pub mod text;
+pub mod token;
+
+pub use catalogue::Catalogue;
+pub use decision::{Decision, Reason, decide};
+pub use path::Path;
+pub use permission::{Action, Permission, PermissionSet};
+pub use role::Role;
+pub use secret::Secret;
