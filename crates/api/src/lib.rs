@@ -1,1 +1,62 @@
-//! stub
+//! The wire of Jobpass: what requests and responses look like, and nothing of what they mean. The
+//! server and the SDK share these, so that neither can drift.
+
+mod authorize;
+mod catalogue;
+mod grant;
+mod job_token;
+mod oauth;
+mod problem;
+mod registry;
+
+pub use authorize::*;
+pub use catalogue::*;
+pub use grant::*;
+pub use job_token::*;
+pub use oauth::*;
+pub use problem::*;
+pub use registry::*;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One page of a list; `next` is the `after` of the page that follows, or null on the last one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct List<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+/// A field of a JSON merge patch (RFC 7396): absent, or set to a value, which for an optional field may be null.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field<T>(pub Option<T>);
+
+impl<T> Default for Field<T> {
+    fn default() -> Field<T> {
+        Field(None)
+    }
+}
+
+impl<T> From<T> for Field<T> {
+    fn from(value: T) -> Field<T> {
+        Field(Some(value))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
+        T::deserialize(deserializer).map(|value| Field(Some(value)))
+    }
+}
+
+impl<T: Serialize> Serialize for Field<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<T> Field<T> {
+    pub fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+}

@@ -1,10 +1,11 @@
 //! A grant: which source's jobs may do what on the project or group it lives on, and when.
 
 use crate::glob::{Glob, RefPattern};
-use crate::ids::{GrantId, GroupId, ProjectId};
+use crate::ids::{GrantId, GroupId, ProjectId, UserId};
 use crate::job_token::Provenance;
 use crate::permission::{PermissionSet, Slot};
 use crate::pipeline::Trigger;
+use crate::place::Place;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -29,6 +30,25 @@ impl Grant {
     pub fn has_expired(&self, now: OffsetDateTime) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
     }
+}
+
+/// A grant with what people and the record need of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedGrant {
+    pub grant: Grant,
+    /// A project or a group, never the instance.
+    pub place: Place,
+    /// Written as `everything`: all that existed when it was last saved.
+    pub everything: bool,
+    pub note: String,
+    /// The path of its source, as it is now.
+    pub source_path: String,
+    /// The paths of what is excepted; what was deleted since is left out.
+    pub except_paths: Vec<String>,
+    pub created_by: Option<UserId>,
+    pub created_at: OffsetDateTime,
+    pub updated_at: OffsetDateTime,
+    pub revision: i64,
 }
 
 /// Whose jobs a grant is for.

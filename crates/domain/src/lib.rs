@@ -1,11 +1,13 @@
 //! The types and rules of Jobpass. No I/O, no clock and no async here: whoever calls brings the
 //! facts, the time and the random bytes, and carries the answer away.
 
+pub mod audit;
 pub mod catalogue;
 pub mod ceiling;
 pub mod decision;
 pub mod glob;
 pub mod grant;
+pub mod group;
 pub mod ids;
 pub mod job;
 pub mod job_token;
@@ -13,10 +15,15 @@ pub mod mode;
 pub mod path;
 pub mod permission;
 pub mod pipeline;
+pub mod place;
+pub mod project;
 pub mod role;
+pub mod runner;
 pub mod secret;
+pub mod service;
 pub mod text;
 pub mod token;
+pub mod user;
 
 pub use catalogue::Catalogue;
 pub use decision::{Decision, Reason, decide};

@@ -1,0 +1,93 @@
+//! The decision endpoint.
+
+use crate::job_token::Missing;
+use crate::registry::wire;
+use jobpass_domain::text::Label;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The most questions in one call.
+pub const MAX_QUESTIONS: usize = 100;
+
+wire! {
+    /// May this token do all of this to that?
+    request struct Question {
+        /// Whatever was presented.
+        token: String,
+        /// Path or id; a service that serves one project may leave it out.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        project: Option<Label>,
+        permissions: Vec<String>,
+        /// Short for `resource_names` when the permissions share one resource type.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        resource_name: Option<Label>,
+        /// Resource type to name.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+        resource_names: BTreeMap<String, Label>,
+    }
+
+    /// Many questions in one call, up to 100.
+    request struct Questions {
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Question>))]
+        questions: Vec<serde_json::Value>,
+    }
+
+    response struct Decision {
+        allowed: bool,
+        /// Why, the first that applies; a closed list.
+        reason: String,
+        /// Of what was asked, what is refused, every action on its own.
+        missing: Vec<String>,
+        /// In a project in `audit`: what `enforced` would refuse.
+        would_deny: Vec<String>,
+        /// Whether a public project gives this to anyone, token or not.
+        anonymous: bool,
+        /// The reason of each refusal, where they differ.
+        #[serde(default)]
+        reasons: Vec<Missing>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<Subject>,
+    }
+
+    /// Who asks, when the token is alive and meant for the service.
+    response struct Subject {
+        project_id: uuid::Uuid,
+        project: String,
+        pipeline_id: uuid::Uuid,
+        job_id: uuid::Uuid,
+        token_id: uuid::Uuid,
+        r#ref: String,
+        protected: bool,
+    }
+
+    response struct Decisions {
+        decisions: Vec<DecisionOrProblem>,
+    }
+}
+
+/// In a batch, a question that cannot be answered says so in its own place.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum DecisionOrProblem {
+    Decision(Decision),
+    /// Never an allow: `allowed` is false here too.
+    Problem(RefusedQuestion),
+}
+
+wire! {
+    response struct RefusedQuestion {
+        allowed: bool,
+        reason: String,
+        errors: Vec<crate::FieldError>,
+    }
+}
+
+impl DecisionOrProblem {
+    pub fn allowed(&self) -> bool {
+        matches!(self, DecisionOrProblem::Decision(decision) if decision.allowed)
+    }
+}

@@ -1,0 +1,111 @@
+//! The OAuth endpoints: RFC 7662, 8414, 8693 and the errors of RFC 6749.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// RFC 7662, section 2.2. An inactive one is exactly `{"active":false}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Introspection {
+    pub active: bool,
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Box<ActiveToken>>,
+}
+
+/// What an active token says; times are `NumericDate`, seconds since 1970 (RFC 7519, section 2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ActiveToken {
+    /// Permissions in the project asked about, each on its own; empty when none was named.
+    pub scope: String,
+    /// The minting runner.
+    pub client_id: String,
+    /// `project:<id>:job:<id>`
+    pub sub: String,
+    pub aud: Vec<String>,
+    pub iss: String,
+    /// The earliest of token, lease and what the service's `answer_seconds` allow.
+    pub exp: i64,
+    pub iat: i64,
+    pub nbf: i64,
+    pub jti: String,
+    pub token_type: String,
+    /// RFC 9396; absent when no project was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<Vec<AuthorizationDetail>>,
+    /// The token's own end.
+    pub token_expires_at: i64,
+    pub project_id: String,
+    pub project: String,
+    pub pipeline_id: String,
+    pub pipeline: String,
+    pub job_id: String,
+    pub job: String,
+    pub r#ref: String,
+    pub ref_type: String,
+    pub sha: String,
+    pub protected: bool,
+    pub environment: Option<String>,
+    pub trigger: String,
+    pub from_fork: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_claimed: Option<String>,
+    /// Of the permissions asked with `permission`, what `enforced` would refuse; in `audit` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_deny: Option<Vec<String>>,
+}
+
+/// RFC 9396, section 2; `type` is `jobpass_project`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorizationDetail {
+    pub r#type: String,
+    /// As it was asked.
+    pub project: String,
+    pub permissions: Vec<String>,
+    /// Resource type to patterns; absent: any name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selectors: BTreeMap<String, Vec<String>>,
+}
+
+/// RFC 6749, section 5.2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OAuthError {
+    pub error: String,
+    pub error_description: String,
+}
+
+/// RFC 8693, section 2.2.1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TokenResponse {
+    pub access_token: String,
+    pub issued_token_type: String,
+    pub token_type: String,
+    pub expires_in: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// RFC 8414, section 2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Metadata {
+    pub issuer: String,
+    pub token_endpoint: String,
+    pub token_endpoint_auth_methods_supported: Vec<String>,
+    pub introspection_endpoint: String,
+    pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    pub revocation_endpoint: String,
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    pub response_types_supported: Vec<String>,
+    pub grant_types_supported: Vec<String>,
+    pub scopes_supported: Vec<String>,
+    pub authorization_details_types_supported: Vec<String>,
+    pub service_documentation: String,
+}
