@@ -1,0 +1,249 @@
+//! The roles against a server that answers well, badly or not at all.
+
+use crate::canned::{self, Canned, Play, ok, problem, secret};
+use crate::{Ask, Client, Error, Misconfigured, Runner, Secret};
+use jobpass_api::{DecisionOrProblem, NewJobToken};
+use jobpass_domain::ids::{JobId, RunnerId};
+use jobpass_domain::token::Kind;
+use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
+
+const ID: &str = "0191d2b4-0000-7000-8000-000000000000";
+
+fn runner(server: &Canned) -> Runner {
+    server
+        .client()
+        .runner(RunnerId(Uuid::nil()), secret(Kind::Runner))
+        .unwrap()
+}
+
+fn wanted() -> NewJobToken {
+    let wanted = json!({
+        "project": "acme/web",
+        "pipeline": {"key": "1", "ref": "main", "ref_type": "branch", "sha": "abc", "trigger": "push"},
+        "job": {"key": "1/build", "name": "build", "timeout_secs": 60},
+    });
+    serde_json::from_value(wanted).unwrap()
+}
+
+fn minted() -> Value {
+    json!({
+        "token": "jpj_minted", "id": ID, "project_id": ID, "pipeline_id": ID, "job_id": ID,
+        "permissions": null, "expires_at": "2026-11-23T10:00:00Z",
+    })
+}
+
+fn job() -> Value {
+    json!({"id": ID, "pipeline_id": ID, "state": "running", "deadline_at": "2026-11-23T10:00:00Z"})
+}
+
+fn decision(allowed: bool) -> Value {
+    json!({"allowed": allowed, "reason": "granted", "missing": [], "would_deny": [], "anonymous": false})
+}
+
+fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[tokio::test]
+async fn a_mint_is_repeated_with_its_own_key() {
+    for first in [Play::HangUp, problem(503, "unavailable")] {
+        let server = Canned::playing([first, ok(&minted())]).await;
+        let token = runner(&server).mint(&wanted()).await.unwrap();
+        assert_eq!(token.token.expose(), "jpj_minted");
+        assert!(!format!("{token:?}").contains("minted"));
+        let keys: Vec<_> = server
+            .requests()
+            .iter()
+            .map(|request| header(request, "idempotency-key").unwrap().to_owned())
+            .collect();
+        assert_eq!(keys.len(), 2);
+        assert_eq!(keys[0], keys[1]);
+    }
+}
+
+#[tokio::test]
+async fn two_mints_have_two_keys() {
+    let server = Canned::playing([ok(&minted()), ok(&minted())]).await;
+    let runner = runner(&server);
+    runner.mint(&wanted()).await.unwrap();
+    runner.mint(&wanted()).await.unwrap();
+    let requests = server.requests();
+    assert_ne!(
+        header(&requests[0], "idempotency-key"),
+        header(&requests[1], "idempotency-key")
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_and_a_timeout_are_not_repeated() {
+    let server = Canned::playing([problem(409, "job_over"), Play::Hang]).await;
+    let runner = runner(&server);
+    let refused = runner.mint(&wanted()).await.unwrap_err();
+    assert!(
+        matches!(&refused, Error::Problem(problem) if problem.code == "job_over"),
+        "{refused}"
+    );
+    assert!(!refused.is_retryable());
+    let silence = runner.mint(&wanted()).await.unwrap_err();
+    assert!(
+        matches!(silence, Error::Unreachable { timed_out: true, .. }),
+        "{silence}"
+    );
+    assert!(silence.is_retryable());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let service = canned::service(&canned::client(canned::nobody().await));
+    let error = service
+        .authorize(&secret(Kind::Job), &Ask::on("a", "packages:read").unwrap())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Unreachable { timed_out: false, .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn keeping_alive_outlasts_an_outage_and_ends_with_the_job() {
+    let plays = [
+        ok(&job()),
+        Play::HangUp,
+        Play::HangUp,
+        ok(&job()),
+        problem(409, "job_over"),
+    ];
+    let server = Canned::playing(plays).await;
+    let end = runner(&server)
+        .keep_alive(JobId(Uuid::nil()), Duration::from_millis(1))
+        .await;
+    assert_eq!(end.status(), Some(409));
+    assert_eq!(server.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn a_revocation_speaks_oauth() {
+    let refusal = json!({"error": "invalid_client", "error_description": "no"}).to_string();
+    let server = Canned::playing([Play::Answer(200, String::new()), Play::Answer(401, refusal)]).await;
+    let runner = runner(&server);
+    runner.revoke(&secret(Kind::Job)).await.unwrap();
+    let error = runner.revoke(&secret(Kind::Job)).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::OAuth { status: 401, error, .. } if error == "invalid_client"),
+        "{error}"
+    );
+    let request = &server.requests()[0];
+    assert!(request.starts_with("POST /oauth/revoke "));
+    assert!(header(request, "authorization").unwrap().starts_with("Basic "));
+    assert!(request.ends_with(&format!("token={}", secret(Kind::Job).expose())));
+}
+
+#[tokio::test]
+async fn what_is_not_an_answer_is_an_error() {
+    let contradiction = json!({"allowed": true, "reason": "granted", "missing": ["packages:read"], "would_deny": [], "anonymous": false});
+    for play in [
+        Play::Answer(200, "<html>".into()),
+        Play::Answer(200, "{}".into()),
+        Play::Answer(500, "oops".into()),
+        Play::Answer(302, String::new()),
+        ok(&contradiction),
+        problem(422, "invalid"),
+    ] {
+        let server = Canned::playing([play]).await;
+        let ask = Ask::on("acme/lib", "packages:read").unwrap();
+        let error = server.service().authorize(&secret(Kind::Job), &ask).await.unwrap_err();
+        assert!(!error.is_retryable(), "{error}");
+        assert!(!format!("{error:?}").contains(secret(Kind::Job).expose()));
+    }
+}
+
+#[tokio::test]
+async fn many_questions_take_several_calls() {
+    let refused = json!({"allowed": false, "reason": "invalid", "errors": []});
+    let first: Vec<_> = (0..100).map(|_| decision(true)).collect();
+    let server = Canned::playing([ok(&json!({"decisions": first})), ok(&json!({"decisions": [refused]}))]).await;
+    let (token, ask) = (secret(Kind::Job), Ask::on("acme/lib", "packages:read").unwrap());
+    let decisions = server
+        .service()
+        .authorize_many(&vec![(&token, &ask); 101])
+        .await
+        .unwrap();
+    assert_eq!(decisions.len(), 101);
+    assert!(decisions[..100].iter().all(DecisionOrProblem::allowed));
+    assert!(!decisions[100].allowed());
+}
+
+#[tokio::test]
+async fn a_missing_decision_spoils_the_batch() {
+    let server = Canned::playing([ok(&json!({"decisions": [decision(true)]}))]).await;
+    let (token, ask) = (secret(Kind::Job), Ask::on("acme/lib", "packages:read").unwrap());
+    assert!(
+        server
+            .service()
+            .authorize_many(&[(&token, &ask), (&token, &ask)])
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn introspection() {
+    let server = Canned::playing([ok(&json!({"active": false})), ok(&json!({"active": true}))]).await;
+    let service = server.service();
+    assert!(
+        !service
+            .introspect(&secret(Kind::Job), Some("acme/lib"), None)
+            .await
+            .unwrap()
+            .active
+    );
+    assert!(service.introspect(&secret(Kind::Job), None, None).await.is_err());
+    assert!(server.requests()[0].ends_with("&project=acme%2Flib"));
+}
+
+#[tokio::test]
+async fn a_holder_asks_about_a_project() {
+    let access = json!({"project": "acme/lib", "permissions": ["packages:read"], "missing": []});
+    let token = json!({
+        "id": ID, "project_id": ID, "project": "acme/web", "pipeline_id": ID, "pipeline": "1", "job_id": ID, "job": "1/b",
+        "job_name": "b", "ref": "main", "ref_type": "branch", "sha": "abc", "protected": true, "environment": null,
+        "trigger": "push", "from_fork": false, "fork_source": null, "runner_id": ID, "permissions": null, "audience": null,
+        "issued_at": "2026-11-23T10:00:00Z", "expires_at": "2026-11-23T10:00:00Z",
+    });
+    let both = ok(&json!({"token": token, "access": access}));
+    let server = Canned::playing([both, ok(&json!({"token": token})), Play::Answer(204, String::new())]).await;
+    let holder = server.client().holder(secret(Kind::Job)).unwrap();
+    assert_eq!(
+        holder.access_to("acme/lib").await.unwrap().permissions,
+        ["packages:read"]
+    );
+    assert_eq!(holder.whoami().await.unwrap().project, "acme/web");
+    holder.give_up().await.unwrap();
+    assert!(server.requests()[0].starts_with("GET /v1/job-tokens/self?project=acme%2Flib "));
+}
+
+#[test]
+fn a_role_takes_only_its_own_kind_of_secret() {
+    let client = Client::builder("http://localhost").build().unwrap();
+    assert!(matches!(
+        client.holder(secret(Kind::Runner)),
+        Err(Misconfigured::Credential { prefix: "jpj_" })
+    ));
+    assert!(matches!(
+        client.service("abc", secret(Kind::Job)),
+        Err(Misconfigured::Credential { prefix: "jps_" })
+    ));
+    assert!(
+        client
+            .runner(RunnerId(Uuid::nil()), Secret::new(String::new()))
+            .is_err()
+    );
+    let runner = client.runner(RunnerId(Uuid::nil()), secret(Kind::Runner)).unwrap();
+    assert!(!format!("{runner:?}").contains("jpr_"));
+}
