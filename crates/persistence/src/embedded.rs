@@ -31,6 +31,8 @@ const DATABASE: &str = "jobpass";
 /// Generous, because an unclean end of a busy server is followed by recovery before the first answer.
 const READY_WITHIN: Duration = Duration::from_mins(2);
 const READY_POLL: Duration = Duration::from_millis(10);
+/// Postgres logs each refusal, and a long recovery must not bury the log under them.
+const SLOWEST_READY_POLL: Duration = Duration::from_millis(500);
 
 /// A Postgres that lives as long as this value: dropping it begins the shutdown, [`Embedded::stop`] also waits for its end.
 #[derive(Debug)]
@@ -122,6 +124,7 @@ impl Server {
     async fn prepare(data_dir: &Path, places: &[PathBuf]) -> Result<Server, EmbeddedError> {
         let folder = Folder::create(data_dir)?;
         let lock = folder.lock().await?;
+        folder.sweep_unfinished();
         let account = Account::of_cluster(&folder.pgdata())?;
         account.must_reach(&folder.path)?;
         let data_major = cluster::major(&folder)?;
@@ -167,12 +170,14 @@ impl Server {
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, EmbeddedError> {
+    let mut pause = READY_POLL;
     loop {
         match options.connect().await {
             Ok(connection) => return Ok(connection),
-            Err(error) if is_starting(&error) => tokio::time::sleep(READY_POLL).await,
+            Err(error) if is_starting(&error) => tokio::time::sleep(pause).await,
             Err(error) => return Err(EmbeddedError::Database(error)),
         }
+        pause = (pause * 5 / 4).min(SLOWEST_READY_POLL);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Which operating-system user Postgres runs as: the current one, or for root, whom Postgres refuses, an unprivileged one.
 
 use super::error::EmbeddedError;
-use std::ffi::OsStr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -13,7 +12,7 @@ const KEPT_VARIABLES: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TMPDIR"];
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) name: String,
-    pub(super) uid: u32,
+    uid: u32,
     gid: u32,
 }
 
@@ -25,7 +24,11 @@ impl Account {
         }
         match pgdata.metadata() {
             Ok(metadata) if metadata.uid() == 0 => Err(EmbeddedError::OwnedByRoot { path: pgdata.into() }),
-            Ok(metadata) => Account::numbered(metadata.uid(), metadata.gid()),
+            Ok(metadata) => Account::called(
+                id(&["-un", &metadata.uid().to_string()]),
+                metadata.uid(),
+                metadata.gid(),
+            ),
             Err(_) => ["postgres", "nobody"]
                 .into_iter()
                 .find_map(Account::named)
@@ -34,11 +37,12 @@ impl Account {
     }
 
     pub(super) fn current() -> Result<Account, EmbeddedError> {
-        Account::numbered(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Account::called(id(&["-un"]), uid.as_raw(), gid.as_raw())
     }
 
-    fn numbered(uid: u32, gid: u32) -> Result<Account, EmbeddedError> {
-        let name = id(&["-un", &uid.to_string()]).ok_or(EmbeddedError::Nameless { uid })?;
+    fn called(name: Option<String>, uid: u32, gid: u32) -> Result<Account, EmbeddedError> {
+        let name = name.ok_or(EmbeddedError::Nameless { uid })?;
         Ok(Account { name, uid, gid })
     }
 
@@ -70,8 +74,12 @@ impl Account {
         command
     }
 
-    /// Every folder on the way must let this user pass; root's own home usually does not.
+    /// Every folder on the way must let this user pass; root's own home usually does not. An ordinary user is not asked about:
+    /// it came as far itself, perhaps by one of its other groups.
     pub(super) fn must_reach(&self, folder: &Path) -> Result<(), EmbeddedError> {
+        if !is_root() {
+            return Ok(());
+        }
         for path in folder.ancestors() {
             let metadata = path.metadata().map_err(EmbeddedError::at(path))?;
             if !self.can_enter(&metadata) {
@@ -87,10 +95,12 @@ impl Account {
     }
 
     fn can_enter(&self, metadata: &std::fs::Metadata) -> bool {
-        let search_bit = match () {
-            () if metadata.uid() == self.uid => 0o100,
-            () if metadata.gid() == self.gid => 0o010,
-            () => 0o001,
+        let search_bit = if metadata.uid() == self.uid {
+            0o100
+        } else if metadata.gid() == self.gid {
+            0o010
+        } else {
+            0o001
         };
         metadata.permissions().mode() & search_bit != 0
     }
@@ -109,7 +119,7 @@ pub(super) fn is_root() -> bool {
 }
 
 /// Asks `id`, not `/etc/passwd`: users may come from a directory service.
-fn id<A: AsRef<OsStr>>(arguments: &[A]) -> Option<String> {
+fn id(arguments: &[&str]) -> Option<String> {
     let output = Command::new("id").args(arguments).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().to_owned())

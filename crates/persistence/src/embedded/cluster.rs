@@ -28,7 +28,8 @@ pub(super) fn major(folder: &Folder) -> Result<Option<u32>, EmbeddedError> {
 
 pub(super) async fn init(folder: &Folder, binaries: &Binaries, account: &Account) -> Result<(), EmbeddedError> {
     let unfinished = folder.unfinished_pgdata();
-    make_afresh(&unfinished).map_err(EmbeddedError::at(&unfinished))?;
+    let made = DirBuilder::new().mode(0o700).create(&unfinished);
+    made.map_err(EmbeddedError::at(&unfinished))?;
     account.own(&unfinished)?;
     run_initdb(&unfinished, binaries, account).await?;
     let in_place = || {
@@ -36,14 +37,6 @@ pub(super) async fn init(folder: &Folder, binaries: &Binaries, account: &Account
         File::open(&folder.path)?.sync_all()
     };
     in_place().map_err(EmbeddedError::at(&folder.pgdata()))
-}
-
-fn make_afresh(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    DirBuilder::new().mode(0o700).create(path)
 }
 
 async fn run_initdb(pgdata: &Path, binaries: &Binaries, account: &Account) -> Result<(), EmbeddedError> {

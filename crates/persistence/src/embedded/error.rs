@@ -33,7 +33,10 @@ pub enum EmbeddedError {
     )]
     OlderData { folder: PathBuf, data: u32, newest: u32 },
 
-    #[error("another jobpass is running on this data folder, {} (pid {pid}): stop it, or name another data folder", .folder.display())]
+    #[error(
+        "another jobpass is running on this data folder, {} (pid {pid}): stop it, or name another data folder",
+        .folder.display()
+    )]
     InUse { folder: PathBuf, pid: String },
 
     #[error("a jobpass is starting on the data folder {}: try again when it is up", .folder.display())]
@@ -58,7 +61,10 @@ pub enum EmbeddedError {
     )]
     Unreachable { account: String, path: PathBuf, mode: u32 },
 
-    #[error("{} belongs to root, and PostgreSQL refuses to run as root: give it to an ordinary user (`chown -R postgres`)", .path.display())]
+    #[error(
+        "{} belongs to root, and PostgreSQL refuses to run as root: give it to an ordinary user (`chown -R postgres`)",
+        .path.display()
+    )]
     OwnedByRoot { path: PathBuf },
 
     #[error(
@@ -71,13 +77,22 @@ pub enum EmbeddedError {
     )]
     Nameless { uid: u32 },
 
-    #[error("the disk that holds {} is full: free some space and start again; nothing that was saved is lost", .path.display())]
+    #[error(
+        "the disk that holds {} is full: free some space and start again; nothing that was saved is lost",
+        .path.display()
+    )]
     DiskFull { path: PathBuf },
 
-    #[error("no folder for PostgreSQL's socket could be made in {}; set TMPDIR to a writable folder with a short path: {source}", .parent.display())]
+    #[error(
+        "no folder for PostgreSQL's socket could be made in {}; set TMPDIR to a writable folder with a short path: {source}",
+        .parent.display()
+    )]
     Socket { parent: PathBuf, source: io::Error },
 
-    #[error("the path of the socket, {}, is longer than the system allows: set TMPDIR to a folder with a short path", .path.display())]
+    #[error(
+        "the path of the socket, {}, is longer than the system allows: set TMPDIR to a folder with a short path",
+        .path.display()
+    )]
     SocketPath { path: PathBuf },
 
     #[error("initdb could not make a new database: {log}")]

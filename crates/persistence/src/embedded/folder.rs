@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+const UNFINISHED: &str = "pgdata.new-";
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_LOG: u64 = 10 * 1024 * 1024;
@@ -54,9 +55,18 @@ impl Folder {
         self.path.join("pgdata")
     }
 
-    /// Where initdb works. It gets its right name when complete, so that an interrupted initdb leaves nothing in the way.
+    /// Where initdb works. It gets its right name when complete, so that an interrupted initdb leaves nothing in the way; and
+    /// the name is this process's own, because the initdb of a killed server works on for a while.
     pub(super) fn unfinished_pgdata(&self) -> PathBuf {
-        self.path.join("pgdata.new")
+        self.path.join(format!("{UNFINISHED}{}", std::process::id()))
+    }
+
+    /// What cannot be removed, because an initdb is still at it, is left to the next start.
+    pub(super) fn sweep_unfinished(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes())) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 
     pub(super) fn hba(&self) -> PathBuf {

@@ -157,10 +157,11 @@ async fn a_pid_file_that_names_some_other_process_does_not_block() {
 #[tokio::test]
 async fn an_interrupted_initdb_does_not_block() {
     let folder = TempFolder::new();
-    fs::create_dir_all(folder.0.join("pgdata.new/base")).unwrap();
-    fs::write(folder.0.join("pgdata.new/PG_VERSION"), "15").unwrap();
+    let unfinished = folder.0.join("pgdata.new-1");
+    fs::create_dir_all(unfinished.join("base")).unwrap();
+    fs::write(unfinished.join("PG_VERSION"), "15").unwrap();
     Embedded::start(&folder.0).await.unwrap().stop().await;
-    assert!(!folder.0.join("pgdata.new").exists());
+    assert!(!unfinished.exists());
 }
 
 #[tokio::test]
