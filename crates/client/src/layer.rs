@@ -2,12 +2,18 @@
 //! closed: without a decision there is no way in, whatever the reason.
 //!
 //! ```no_run
-//! # fn example(registry: jobpass_client::ResourceService) -> Result<(), jobpass_client::Misconfigured> {
+//! use axum::routing::{get, put};
 //! use jobpass_client::layer::RequirePermission;
+//! # async fn download() {}
+//! # async fn upload() {}
+//! # fn example(registry: jobpass_client::ResourceService) -> Result<axum::Router, jobpass_client::Misconfigured> {
 //!
 //! // PUT /acme%2Flib/npm/@acme/ui needs `packages:create` on acme/lib.
-//! let publish = RequirePermission::on_path(registry, "packages:create", "/{project}/npm/{*rest}")?.realm("Packages");
-//! # Ok(())
+//! let path = "/{project}/npm/{*rest}";
+//! let read = RequirePermission::on_path(registry.clone(), "packages:read", path)?;
+//! let publish = RequirePermission::on_path(registry, "packages:create", path)?.realm("Packages");
+//! let app = axum::Router::new().route(path, get(download).layer(read).merge(put(upload).layer(publish)));
+//! # Ok(app)
 //! # }
 //! ```
 //!
