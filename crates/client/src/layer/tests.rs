@@ -11,6 +11,8 @@ use jobpass_api::{Decision, Subject};
 use jobpass_domain::token::Kind;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use tower::{Layer, ServiceExt, service_fn};
 
 const ID: &str = "0191d2b4-0000-7000-8000-000000000000";
@@ -306,4 +308,29 @@ async fn the_body_of_a_refused_request_is_read() {
     let (seen, written) = tokio::join!(send(&guard, Request::from_parts(parts, body)), write);
     assert_eq!(seen.status, StatusCode::FORBIDDEN);
     written.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_not_yet_sent_is_left_alone() {
+    for (name, value) in [("content-length", "100000000"), ("expect", "100-continue")] {
+        let server = Canned::playing([decision(&json!({}))]).await;
+        let mut request = with_token().map(|_| Body::from_stream(tokio_util::io::ReaderStream::new(Untouchable)));
+        request.headers_mut().insert(name, value.parse().unwrap());
+        assert_eq!(
+            send(&guard(server.service()), request).await.status,
+            StatusCode::FORBIDDEN
+        );
+    }
+}
+
+struct Untouchable;
+
+impl tokio::io::AsyncRead for Untouchable {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        panic!("the body was read")
+    }
 }

@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -152,18 +152,19 @@ impl World {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            if let Some(status) = self
-                .processes
-                .last_mut()
-                .map(|process| process.child.try_wait())
-                .transpose()?
-                .flatten()
-            {
+            if let Some(status) = self.last_ended()? {
                 return Err(Wrong::expected("a server that runs", status));
             }
             sleep(PAUSE).await;
         }
         Err(Wrong::expected("a server that is ready", "none within 20 s"))
+    }
+
+    fn last_ended(&mut self) -> Result<Option<ExitStatus>, Wrong> {
+        match self.processes.last_mut() {
+            Some(process) => Ok(process.child.try_wait()?),
+            None => Ok(None),
+        }
     }
 
     fn start(&mut self, name: &'static str, mut command: Command) -> Result<&mut Process, Wrong> {
