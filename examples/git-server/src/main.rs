@@ -17,6 +17,7 @@ use clap::Parser;
 use jobpass_client::layer::RequirePermission;
 use jobpass_client::{Client, ResourceService, Secret};
 use std::error::Error;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,7 +47,11 @@ struct Settings {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let colour = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(colour)
+        .init();
     let secret = std::env::var(SECRET).map_err(|_| format!("{SECRET} is not set"))?;
     let client = Client::builder(settings.jobpass_url).build()?;
     let service = client.service(&settings.client_id, Secret::new(secret))?;

@@ -31,9 +31,12 @@ impl Git {
     /// A bare repository with one commit on main, as the Git server keeps it.
     pub(crate) async fn seed(&self, project: &str) -> Result<(), Wrong> {
         let bare = self.repositories.join(format!("{project}.git")).display().to_string();
+        // Its clean-up would go on in the background, in a folder that is about to be removed.
+        let no_upkeep = ["--git-dir", &bare, "config", "receive.autogc", "false"];
         let first = format!("{}-seed", project.replace('/', "-"));
         self.quietly(&["init", "--quiet", "--bare", "--initial-branch=main", &bare])
             .await?;
+        self.quietly(&no_upkeep).await?;
         self.quietly(&["init", "--quiet", "--initial-branch=main", &first])
             .await?;
         self.commit(&first, "README.md", "The first commit").await?;
@@ -124,7 +127,10 @@ impl Git {
                 .env(format!("GIT_{who}_NAME"), "A job")
                 .env(format!("GIT_{who}_EMAIL"), "job@acme.example");
         }
-        command.args(["-c", HELPER]).current_dir(&self.work).kill_on_drop(true);
+        command
+            .args(["-c", HELPER, "-c", "maintenance.auto=false"])
+            .current_dir(&self.work)
+            .kill_on_drop(true);
         command
     }
 }
