@@ -1,6 +1,6 @@
 //! What a job does with its own token: looks at it, hands on less of it, gives it up.
 
-use crate::exchange::{Dialect, send_repeatable};
+use crate::exchange::{Dialect, send, send_repeatable};
 use crate::runner::IDEMPOTENCY_KEY;
 use crate::{Client, Error, JobToken};
 use http::{HeaderValue, Method};
@@ -47,9 +47,7 @@ impl Holder {
     /// Revokes the token, with all that was narrowed from it.
     pub async fn give_up(self) -> Result<(), Error> {
         // Not repeated: the first may have worked, and then the second is refused.
-        crate::exchange::send(self.on_self(Method::DELETE), Dialect::Rest)
-            .await
-            .map(drop)
+        send(self.on_self(Method::DELETE), Dialect::Rest).await.map(drop)
     }
 
     fn on_self(&self, method: Method) -> RequestBuilder {
