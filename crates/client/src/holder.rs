@@ -36,9 +36,11 @@ impl Holder {
         answer.json().map(|JobTokenSelf { token, .. }| token)
     }
 
-    /// What the token may do in a project, named by path or id.
-    pub async fn access_to(&self, project: &str) -> Result<SelfInProject, Error> {
-        let request = self.on_self(Method::GET).query(&[("project", project)]);
+    /// What the token may do in a project, named by path or id, and why not what else is asked for.
+    pub async fn access_to(&self, project: &str, permissions: &[&str]) -> Result<SelfInProject, Error> {
+        let permissions = permissions.join(" ");
+        let request = self.on_self(Method::GET);
+        let request = request.query(&[("project", project), ("permission", &permissions)]);
         let answer = send_repeatable(request, Dialect::Rest).await?;
         let JobTokenSelf { access, .. } = answer.json()?;
         access.ok_or_else(|| answer.unexpected("nothing about the project that was asked"))

@@ -220,12 +220,19 @@ async fn a_holder_asks_about_a_project() {
     let server = Canned::playing([both, ok(&json!({"token": token})), Play::Answer(204, String::new())]).await;
     let holder = server.client().holder(secret(Kind::Job)).unwrap();
     assert_eq!(
-        holder.access_to("acme/lib").await.unwrap().permissions,
+        holder
+            .access_to("acme/lib", &["packages:read", "packages:create"])
+            .await
+            .unwrap()
+            .permissions,
         ["packages:read"]
     );
     assert_eq!(holder.whoami().await.unwrap().project, "acme/web");
     holder.give_up().await.unwrap();
-    assert!(server.requests()[0].starts_with("GET /v1/job-tokens/self?project=acme%2Flib "));
+    assert!(
+        server.requests()[0]
+            .starts_with("GET /v1/job-tokens/self?project=acme%2Flib&permission=packages%3Aread+packages%3Acreate ")
+    );
 }
 
 #[test]
