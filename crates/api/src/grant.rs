@@ -131,8 +131,12 @@ pub enum Permissions {
 impl utoipa::PartialSchema for Permissions {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
-        let everything = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["everything"]));
-        let permission = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^([a-z][a-z0-9_]*:[a-z]+|[A-Z_]+)$"));
+        let everything = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["everything"]));
+        let permission = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^([a-z][a-z0-9_]*:[a-z]+|[A-Z_]+)$"));
         let list = ArrayBuilder::new().items(permission);
         Schema::OneOf(OneOfBuilder::new().item(everything).item(list).build()).into()
     }

@@ -48,7 +48,6 @@ pub struct SavedGrant {
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
-    pub revision: i64,
 }
 
 /// Whose jobs a grant is for.

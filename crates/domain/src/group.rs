@@ -18,6 +18,5 @@ pub struct Group {
     pub floor: Mode,
     /// Changes with every write of a grant that lives here.
     pub grants_revision: i64,
-    pub revision: i64,
     pub created_at: OffsetDateTime,
 }

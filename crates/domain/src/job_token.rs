@@ -3,7 +3,7 @@
 
 use crate::decision::Reason;
 use crate::grant::CredentialScope;
-use crate::ids::{GroupId, JobTokenId, ProjectId};
+use crate::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
 use crate::job::JobState;
 use crate::permission::PermissionSet;
 use crate::pipeline::{RefType, Trigger};
@@ -76,6 +76,38 @@ impl JobToken {
             Some(meant_for) => audience.is_some_and(|asking| meant_for.iter().any(|one| one == asking)),
         }
     }
+}
+
+/// A token as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    pub id: JobTokenId,
+    pub project: ProjectId,
+    pub project_path: String,
+    pub pipeline: PipelineId,
+    pub pipeline_key: String,
+    pub job: JobId,
+    pub job_key: String,
+    pub job_name: String,
+    pub runner: RunnerId,
+    pub ref_name: String,
+    pub ref_type: RefType,
+    pub sha: String,
+    pub protected: bool,
+    pub environment: Option<String>,
+    pub trigger: Trigger,
+    pub from_fork: bool,
+    pub fork_source: Option<String>,
+    /// The name of the vouched-for actor, while that user exists.
+    pub actor: Option<String>,
+    /// What was named without being vouched for.
+    pub actor_claimed: Option<String>,
+    pub cap: Option<Vec<String>>,
+    pub audience: Option<Vec<String>>,
+    pub ancestors: Vec<JobTokenId>,
+    pub root: JobTokenId,
+    pub issued_at: OffsetDateTime,
+    pub expires_at: OffsetDateTime,
 }
 
 /// What a holder asks of a narrower token. `None` keeps the parent's.

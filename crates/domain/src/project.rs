@@ -24,7 +24,6 @@ pub struct Project {
     pub protected_environments: Vec<Glob>,
     /// Changes with every write of a grant that lives here.
     pub grants_revision: i64,
-    pub revision: i64,
     pub created_at: OffsetDateTime,
 }
 

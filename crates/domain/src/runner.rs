@@ -19,7 +19,6 @@ pub struct Runner {
     /// A paused one mints nothing; what it minted lives on.
     pub paused: bool,
     pub epoch: i64,
-    pub revision: i64,
     pub created_at: OffsetDateTime,
 }
 

@@ -26,7 +26,6 @@ pub struct Service {
     pub audience_required: bool,
     pub answer_seconds: u32,
     pub paused: bool,
-    pub revision: i64,
     pub created_at: OffsetDateTime,
 }
 
@@ -43,5 +42,7 @@ impl Service {
 /// A name that is not in the catalogue shows nothing.
 fn shown(names: &[String], catalogue: &Catalogue) -> PermissionSet {
     let known = names.iter().filter_map(|name| catalogue.find(name));
-    known.fold(PermissionSet::EMPTY, |shown, resource| shown.union(PermissionSet::admin(resource.slot)))
+    known.fold(PermissionSet::EMPTY, |shown, resource| {
+        shown.union(PermissionSet::admin(resource.slot))
+    })
 }

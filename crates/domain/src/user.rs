@@ -11,7 +11,6 @@ pub struct User {
     pub id: UserId,
     pub name: UserName,
     pub administrator: bool,
-    pub revision: i64,
     pub created_at: OffsetDateTime,
 }
 

@@ -1,1 +1,45 @@
-//! stub
+//! The server as a library: tests run the whole of it in their own process.
+
+mod cli;
+mod database;
+mod serve;
+mod settings;
+mod telemetry;
+
+pub use cli::run;
+pub use jobpass_app::Clock;
+pub use serve::{Running, start};
+pub use settings::{LogFormat, Settings};
+
+use jobpass_persistence::embedded::EmbeddedError;
+use std::net::SocketAddr;
+use thiserror::Error;
+
+/// Why the server, or one of its commands, cannot do what it was asked: in words for whoever typed it.
+#[derive(Debug, Error)]
+pub enum Failure {
+    #[error("cannot listen on {address}: {source}; is another server there? choose one with --listen")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error(
+        "{0} is not a loopback address, and this listener speaks plain HTTP: put a proxy that terminates TLS in front of it and \
+         say so with --behind-tls-proxy, or listen on 127.0.0.1"
+    )]
+    PlainHttp(SocketAddr),
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    #[error("DATABASE_URL is not a PostgreSQL URL: {0}")]
+    DatabaseUrl(String),
+    #[error("PostgreSQL {found} is too old: Jobpass needs 15 or newer")]
+    TooOld { found: String },
+    #[error("the database cannot be used: {0}")]
+    Database(String),
+    #[error("--issuer must be an http(s) URL without query, fragment or trailing slash")]
+    Issuer,
+    #[error("--max-job-timeout-secs is from 1 to 604800 (7 days)")]
+    MaxJobTimeout,
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}

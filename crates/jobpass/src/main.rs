@@ -1,1 +1,8 @@
-fn main(){}
+//! The `jobpass` command.
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    jobpass::run().await
+}

@@ -1,1 +1,32 @@
-//! stub
+//! What is kept: SQL, transactions and the embedded PostgreSQL. Rules live in `jobpass-domain`; here
+//! uniqueness and the order of states are constraints, and come back by the name of the constraint.
+
+pub mod audit;
+pub mod caller;
+pub mod ceiling;
+mod db;
+pub mod embedded;
+mod error;
+pub mod grant;
+pub mod group;
+pub mod idempotency;
+pub mod instance;
+pub mod job;
+pub mod job_token;
+pub mod member;
+pub mod pipeline;
+pub mod project;
+pub mod question;
+pub mod resource_type;
+pub mod runner;
+pub mod secret;
+pub mod service;
+#[cfg(feature = "test-db")]
+pub mod test_db;
+pub mod user;
+
+pub use db::{Context, Db, Tx, connect_options, id_at};
+pub use error::{Error, OnConstraint};
+
+/// The answer of a read or a write.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,148 @@
+//! The decision endpoint: may this token do all of this to that, yes or no and why.
+
+use crate::{App, Refusal, ServiceCaller};
+use jobpass_domain::Catalogue;
+use jobpass_domain::decision::{Decision, Names, Question, decide};
+use jobpass_domain::job_token::TokenInfo;
+use jobpass_domain::permission::PermissionSet;
+use jobpass_domain::token::{self, Hour, Kind, TokenHash};
+use jobpass_persistence::question::{self, Loaded};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The most permissions in one question.
+const MAX_ASKED: usize = 256;
+
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// Whatever was presented.
+    pub token: String,
+    /// Path or id.
+    pub project: Option<String>,
+    pub permissions: Vec<String>,
+    pub resource_name: Option<String>,
+    /// Resource type to name.
+    pub resource_names: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub decision: Decision,
+    pub catalogue: Arc<Catalogue>,
+    /// Whose token it is, while it lives and is meant for the asker.
+    pub subject: Option<TokenInfo>,
+}
+
+impl App {
+    pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
+        let catalogue = self.catalogue_for(&ask.permissions).await?;
+        let asked = asked(ask, &catalogue)?;
+        let names = names(ask, asked, &catalogue)?;
+        let project = self.project_asked(caller, ask.project.as_deref())?;
+        let project =
+            project.ok_or_else(|| Refusal::invalid("/project", "required", "name the project that is asked about"))?;
+        let loaded = self.load(&ask.token, Some(&project)).await?;
+        let asker = caller.service.asker(&catalogue);
+        let question = Question {
+            token: loaded.token.as_ref().map(|known| &known.token),
+            actor_role: loaded.actor_role,
+            source_ceilings: &loaded.source_ceilings,
+            asker: Some(&asker),
+            target: loaded.target.as_ref(),
+            asked,
+            names: &names,
+        };
+        let decision = decide(&question, self.now());
+        let subject = loaded.token.map(|known| known.info).filter(|_| decision.dead.is_none());
+        Ok(Answer {
+            decision,
+            catalogue,
+            subject,
+        })
+    }
+
+    /// The project that a service asks about: its own, or the one it names. Naming another than its own is an error.
+    pub(crate) fn project_asked(&self, caller: &ServiceCaller, named: Option<&str>) -> Result<Option<String>, Refusal> {
+        let service = &caller.service;
+        let Some(own) = service.project else {
+            return Ok(named.map(str::to_owned));
+        };
+        let is_own = |named: &str| named == own.to_string() || Some(named) == service.project_path.as_deref();
+        if named.is_some_and(|named| !is_own(named)) {
+            return Err(Refusal::invalid(
+                "/project",
+                "other_project",
+                "this service is registered for one project, and it is not this one",
+            ));
+        }
+        Ok(Some(own.to_string()))
+    }
+
+    /// A text that is no job token loads as one that is unknown: what is asked about may be public all the same.
+    pub(crate) async fn load(&self, token: &str, project: Option<&str>) -> Result<Loaded, Refusal> {
+        let parsed = token::parse(token).filter(|parsed| parsed.kind == Kind::Job);
+        let (hour, hash) = parsed.map_or((Hour(0), TokenHash([0; 32])), |parsed| (parsed.hour, parsed.hash));
+        if parsed.is_none() && project.is_none() {
+            return Ok(Loaded::default());
+        }
+        Ok(question::load(self.db.read(), hour, hash, project, &self.catalogue()).await?)
+    }
+}
+
+fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
+    if ask.permissions.is_empty() {
+        return Err(Refusal::invalid(
+            "/permissions",
+            "empty",
+            "name at least one permission",
+        ));
+    }
+    if ask.permissions.len() > MAX_ASKED {
+        return Err(Refusal::invalid(
+            "/permissions",
+            "too_many",
+            format!("{} permissions; at most {MAX_ASKED}", ask.permissions.len()),
+        ));
+    }
+    catalogue.parse_all(&ask.permissions).map_err(|(index, unknown)| {
+        Refusal::invalid(
+            format!("/permissions/{index}"),
+            "unknown_permission",
+            unknown.to_string(),
+        )
+    })
+}
+
+fn names(ask: &Ask, asked: PermissionSet, catalogue: &Catalogue) -> Result<Names, Refusal> {
+    let mut names = Names::new();
+    for (resource, name) in &ask.resource_names {
+        let unknown = || {
+            Refusal::invalid(
+                format!("/resource_names/{resource}"),
+                "unknown_resource",
+                "no such resource type",
+            )
+        };
+        names.insert(catalogue.find(resource).ok_or_else(unknown)?.slot, name.clone());
+    }
+    let Some(name) = &ask.resource_name else {
+        return Ok(names);
+    };
+    let mut resources = asked.resources();
+    match (resources.next(), resources.next()) {
+        (Some(only), None) if !names.contains_key(&only) => {
+            names.insert(only, name.clone());
+            Ok(names)
+        }
+        (Some(_), None) => Err(Refusal::invalid(
+            "/resource_name",
+            "named_twice",
+            "stands in resource_names, too",
+        )),
+        _ => Err(Refusal::invalid(
+            "/resource_name",
+            "ambiguous",
+            "the permissions share no one resource type; use resource_names",
+        )),
+    }
+}

@@ -1,0 +1,142 @@
+//! A job's lease and end, by the runner that opened it; and the end of a pipeline run.
+
+use crate::{App, Conflict, Refusal, RunnerCaller};
+use jobpass_domain::audit::{Actor, Change};
+use jobpass_domain::ids::{JobId, PipelineId, ProjectId};
+use jobpass_domain::job::JobState;
+use jobpass_domain::place::Place;
+use jobpass_persistence::job::KnownJob;
+use jobpass_persistence::{Tx, job, pipeline};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+/// A job as its runner sees it.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    pub id: JobId,
+    pub pipeline: PipelineId,
+    pub state: JobState,
+    pub deadline_at: OffsetDateTime,
+}
+
+impl App {
+    /// Extends the lease. One that has lapsed makes the job lost, and that is final.
+    pub async fn job_heartbeat(&self, caller: &RunnerCaller, id: JobId) -> Result<JobView, Refusal> {
+        let context = self.context(Actor::Runner(caller.runner.id), caller.request);
+        let beat: Result<Result<JobView, Refusal>, Refusal> = self
+            .transaction(context, async |tx: &mut Tx| {
+                let known = own_job(tx, caller, id).await?;
+                let lease = known.facts.lease_secs.map(|secs| Duration::seconds(secs.into()));
+                let now = tx.now();
+                tx.nothing_to_audit();
+                match known.state.heartbeat(lease, now) {
+                    Ok(state) => {
+                        job::set_state(tx, id, &state).await?;
+                        Ok(Ok(view(&known, state)))
+                    }
+                    Err(over) => {
+                        // Kept, although the heartbeat is refused: a lease that lapsed once stays lapsed.
+                        if matches!(known.state, JobState::Running { .. }) {
+                            end(tx, &known, JobState::Lost).await?;
+                        }
+                        Ok(Err(Refusal::from(Conflict::JobOver(over))))
+                    }
+                }
+            })
+            .await;
+        beat?
+    }
+
+    /// Ends the job and every token of it. Repeatable: a job that is over stays as it is.
+    pub async fn job_finish(&self, caller: &RunnerCaller, id: JobId) -> Result<JobView, Refusal> {
+        let context = self.context(Actor::Runner(caller.runner.id), caller.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let known = own_job(tx, caller, id).await?;
+            let now = tx.now();
+            let state = match known.state {
+                JobState::Running {
+                    lease_until: Some(until),
+                    ..
+                } if until <= now => JobState::Lost,
+                JobState::Running { .. } => JobState::Finished,
+                over => {
+                    tx.nothing_to_audit();
+                    return Ok(view(&known, over));
+                }
+            };
+            end(tx, &known, state).await?;
+            Ok(view(&known, state))
+        })
+        .await
+    }
+
+    /// Ends the run's jobs: those of this runner, or all for a runner of the instance. Answers how many.
+    pub async fn pipeline_finish(&self, caller: &RunnerCaller, id: PipelineId) -> Result<(ProjectId, u64), Refusal> {
+        let runner = &caller.runner;
+        let context = self.context(Actor::Runner(runner.id), caller.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let (project, chain) = pipeline::project_of(tx.on(), id).await?.ok_or(Refusal::NotFound)?;
+            if !runner.reaches(project, &chain) {
+                return Err(Refusal::NotFound);
+            }
+            let of_runner = if runner.scope == Place::Instance {
+                None
+            } else {
+                Some(runner.id)
+            };
+            let ended = pipeline::finish(tx, id, of_runner).await?;
+            let after = Some(json!({ "jobs_finished": ended }).to_string());
+            tx.audit(&changed("pipeline.finished", "pipeline", id.0, project, after))
+                .await?;
+            Ok((project, ended))
+        })
+        .await
+    }
+}
+
+/// The job, held, if this runner opened it; missing otherwise.
+async fn own_job(tx: &mut Tx, caller: &RunnerCaller, id: JobId) -> Result<KnownJob, Refusal> {
+    job::lock(tx, id)
+        .await?
+        .filter(|known| known.runner == caller.runner.id)
+        .ok_or(Refusal::NotFound)
+}
+
+async fn end(tx: &mut Tx, known: &KnownJob, state: JobState) -> Result<(), Refusal> {
+    job::set_state(tx, known.id, &state).await?;
+    let action = if state == JobState::Lost {
+        "job.lost"
+    } else {
+        "job.finished"
+    };
+    Ok(tx
+        .audit(&changed(action, "job", known.id.0, known.project, None))
+        .await?)
+}
+
+fn view(known: &KnownJob, state: JobState) -> JobView {
+    JobView {
+        id: known.id,
+        pipeline: known.pipeline,
+        state,
+        deadline_at: known.deadline_at,
+    }
+}
+
+fn changed(
+    action: &'static str,
+    subject_kind: &'static str,
+    subject: uuid::Uuid,
+    project: ProjectId,
+    after: Option<String>,
+) -> Change {
+    Change {
+        action,
+        subject_kind,
+        subject,
+        place: Place::Project(project),
+        before: None,
+        after,
+        reason: None,
+    }
+}

@@ -1,0 +1,241 @@
+//! Grants: written by the maintainers of the place they live on, one by one or as a whole list.
+
+use crate::draft_grant::{Checked, within};
+use crate::once::{Life, once};
+use crate::{App, Conflict, DraftGrant, GrantPlace, Once, Refusal, Rendered};
+use jobpass_domain::Catalogue;
+use jobpass_domain::audit::Change;
+use jobpass_domain::grant::{MAX_GRANTS, SavedGrant};
+use jobpass_domain::ids::GrantId;
+use jobpass_domain::place::Place;
+use jobpass_persistence::grant::{self, Write};
+use jobpass_persistence::{Tx, group, id_at, project};
+use serde_json::{Value, json};
+
+impl App {
+    pub async fn grant_create(
+        &self,
+        at: &GrantPlace,
+        draft: &DraftGrant,
+        idempotency: Option<&Once>,
+        render: impl Fn(&SavedGrant) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
+        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let context = self.context(at.person.actor(), at.person.request);
+        let work = async |tx: &mut Tx| {
+            touch(tx, at.place).await?;
+            room_for(tx, at.place, 1).await?;
+            let made = insert(tx, at, checked.clone(), &catalogue).await?;
+            Ok((render(&made), Life::default()))
+        };
+        self.transaction(context, async |tx: &mut Tx| {
+            once(tx, idempotency, at.person.user.id.0, work).await
+        })
+        .await
+    }
+
+    pub async fn grant_put(
+        &self,
+        at: &GrantPlace,
+        id: GrantId,
+        draft: &DraftGrant,
+        still: impl Fn(&SavedGrant) -> bool,
+    ) -> Result<SavedGrant, Refusal> {
+        let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
+        self.find_grant(at.place, id).await?;
+        let checked = self.check_draft(&at.person, draft, &catalogue).await?.with_id(id);
+        let context = self.context(at.person.actor(), at.person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            touch(tx, at.place).await?;
+            let old = current(tx, at.place, id, &catalogue).await?;
+            if !still(&old) {
+                return Err(Refusal::PreconditionFailed);
+            }
+            grant::update(tx, &write(&checked, at), &catalogue).await?;
+            let new = current(tx, at.place, id, &catalogue).await?;
+            tx.audit(&changed("grant.updated", &new, Some(&old), Some(&new), &catalogue))
+                .await?;
+            Ok(new)
+        })
+        .await
+    }
+
+    pub async fn grant_delete(
+        &self,
+        at: &GrantPlace,
+        id: GrantId,
+        still: impl Fn(&SavedGrant) -> bool,
+    ) -> Result<(), Refusal> {
+        let catalogue = self.catalogue();
+        let context = self.context(at.person.actor(), at.person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            touch(tx, at.place).await?;
+            let old = current(tx, at.place, id, &catalogue).await?;
+            if !still(&old) {
+                return Err(Refusal::PreconditionFailed);
+            }
+            remove(tx, &old, &catalogue).await
+        })
+        .await
+    }
+
+    /// The whole list at once: what is written the same stays as it is, the rest is deleted or made. Answers
+    /// the list and its new revision.
+    pub async fn grants_replace(
+        &self,
+        at: &GrantPlace,
+        drafts: &[DraftGrant],
+        still: impl Fn(i64) -> bool,
+    ) -> Result<(Vec<SavedGrant>, i64), Refusal> {
+        if drafts.len() > MAX_GRANTS {
+            return Err(Conflict::TooManyGrants {
+                limit: MAX_GRANTS,
+                count: drafts.len(),
+            }
+            .into());
+        }
+        let catalogue = self.catalogue_of(drafts).await?;
+        let mut wanted = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.iter().enumerate() {
+            let checked = self.check_draft(&at.person, draft, &catalogue).await;
+            wanted.push(checked.map_err(|refusal| within(refusal, &format!("/items/{index}")))?);
+        }
+        let context = self.context(at.person.actor(), at.person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let revision = touch(tx, at.place).await?;
+            if !still(revision - 1) {
+                return Err(Refusal::PreconditionFailed);
+            }
+            tx.nothing_to_audit();
+            let (superfluous, missing) = difference(all(tx, at.place, &catalogue).await?, wanted.clone());
+            for old in superfluous {
+                remove(tx, &old, &catalogue).await?;
+            }
+            for new in missing {
+                insert(tx, at, new, &catalogue).await?;
+            }
+            Ok((all(tx, at.place, &catalogue).await?, revision))
+        })
+        .await
+    }
+}
+
+/// What is there and not wanted, and what is wanted and not there.
+fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> (Vec<SavedGrant>, Vec<Checked>) {
+    let mut superfluous = Vec::new();
+    for old in there {
+        match wanted.iter().position(|new| is_same(&old, new)) {
+            Some(index) => drop(wanted.swap_remove(index)),
+            None => superfluous.push(old),
+        }
+    }
+    (superfluous, wanted)
+}
+
+fn is_same(old: &SavedGrant, new: &Checked) -> bool {
+    let new_grant = new.clone().with_id(old.grant.id).grant;
+    old.grant == new_grant && old.everything == new.everything && old.note == new.note
+}
+
+/// Holds the place's row, so that two who write at once are one after the other; answers the new revision.
+pub(crate) async fn touch(tx: &mut Tx, place: Place) -> Result<i64, Refusal> {
+    Ok(match place {
+        Place::Project(id) => project::touch_grants(tx, id).await?,
+        Place::Group(id) => group::touch_grants(tx, id).await?,
+        Place::Instance => return Err(Refusal::NotFound),
+    })
+}
+
+async fn room_for(tx: &mut Tx, place: Place, more: usize) -> Result<(), Refusal> {
+    let count = usize::try_from(grant::count(tx, place).await?).unwrap_or(usize::MAX);
+    if count.saturating_add(more) > MAX_GRANTS {
+        return Err(Conflict::TooManyGrants {
+            limit: MAX_GRANTS,
+            count,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
+    let checked = checked.with_id(GrantId(id_at(tx.now())));
+    grant::insert(tx, &write(&checked, at), catalogue).await?;
+    let made = current(tx, at.place, checked.grant.id, catalogue).await?;
+    tx.audit(&changed("grant.created", &made, None, Some(&made), catalogue))
+        .await?;
+    Ok(made)
+}
+
+async fn remove(tx: &mut Tx, old: &SavedGrant, catalogue: &Catalogue) -> Result<(), Refusal> {
+    grant::delete(tx, old.grant.id).await?;
+    Ok(tx
+        .audit(&changed("grant.deleted", old, Some(old), None, catalogue))
+        .await?)
+}
+
+async fn current(tx: &mut Tx, place: Place, id: GrantId, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
+    grant::find(tx.on(), place, id, catalogue)
+        .await?
+        .ok_or(Refusal::NotFound)
+}
+
+async fn all(tx: &mut Tx, place: Place, catalogue: &Catalogue) -> Result<Vec<SavedGrant>, Refusal> {
+    let most = i64::try_from(MAX_GRANTS).unwrap_or(i64::MAX);
+    Ok(grant::list(tx.on(), place, None, most, catalogue).await?)
+}
+
+fn write<'a>(checked: &'a Checked, at: &GrantPlace) -> Write<'a> {
+    Write {
+        grant: &checked.grant,
+        place: at.place,
+        everything: checked.everything,
+        note: &checked.note,
+        created_by: Some(at.person.user.id),
+    }
+}
+
+fn changed(
+    action: &'static str,
+    grant: &SavedGrant,
+    before: Option<&SavedGrant>,
+    after: Option<&SavedGrant>,
+    catalogue: &Catalogue,
+) -> Change {
+    let describe = |saved: &SavedGrant| describe(saved, catalogue).to_string();
+    Change {
+        action,
+        subject_kind: "grant",
+        subject: grant.grant.id.0,
+        place: grant.place,
+        before: before.map(describe),
+        after: after.map(describe),
+        reason: None,
+    }
+}
+
+fn describe(saved: &SavedGrant, catalogue: &Catalogue) -> Value {
+    let conditions = &saved.grant.conditions;
+    let selectors: serde_json::Map<String, Value> = saved
+        .grant
+        .selectors
+        .0
+        .iter()
+        .filter_map(|(slot, globs)| Some((catalogue.get(*slot)?.name.clone(), json!(globs))))
+        .collect();
+    json!({
+        "source": saved.source_path,
+        "except": saved.except_paths,
+        "permissions": catalogue.format(saved.grant.permissions),
+        "everything": saved.everything,
+        "conditions": {
+            "refs": conditions.refs, "protected_refs_only": conditions.protected_refs_only, "environments": conditions.environments,
+            "triggers": conditions.triggers, "allow_forks": conditions.allow_forks, "within_actor_role": conditions.within_actor_role,
+            "vouched_by": conditions.vouched_by,
+        },
+        "selectors": selectors,
+        "expires_at": saved.grant.expires_at.map(|at| at.unix_timestamp()),
+        "note": saved.note,
+    })
+}

@@ -1,0 +1,52 @@
+//! Members of groups and projects: the owners' to set.
+
+use crate::{App, Person, Refusal};
+use jobpass_domain::Role;
+use jobpass_domain::audit::Change;
+use jobpass_domain::place::Place;
+use jobpass_domain::user::User;
+use jobpass_persistence::{Tx, member, user};
+use serde_json::json;
+
+impl App {
+    pub async fn member_put(&self, person: &Person, place: Place, name: &str, role: Role) -> Result<User, Refusal> {
+        let context = self.context(person.actor(), person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let user = user::lock(tx, name).await?.ok_or(Refusal::NotFound)?;
+            let before = member::put(tx, user.id, place, role).await?;
+            tx.audit(&changed(&user, place, before, Some(role))).await?;
+            Ok(user)
+        })
+        .await
+    }
+
+    pub async fn member_delete(&self, person: &Person, place: Place, name: &str) -> Result<(), Refusal> {
+        let context = self.context(person.actor(), person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let user = user::lock(tx, name).await?.ok_or(Refusal::NotFound)?;
+            let before = member::remove(tx, user.id, place).await?.ok_or(Refusal::NotFound)?;
+            tx.audit(&changed(&user, place, Some(before), None))
+                .await
+                .map_err(Refusal::from)
+        })
+        .await
+    }
+}
+
+fn changed(user: &User, place: Place, before: Option<Role>, after: Option<Role>) -> Change {
+    let describe = |role: Role| json!({ "user": user.name, "role": role }).to_string();
+    let action = if after.is_some() {
+        "member.set"
+    } else {
+        "member.removed"
+    };
+    Change {
+        action,
+        subject_kind: "user",
+        subject: user.id.0,
+        place,
+        before: before.map(describe),
+        after: after.map(describe),
+        reason: None,
+    }
+}

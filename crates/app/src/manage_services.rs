@@ -1,0 +1,261 @@
+//! Resource services: the administrators'.
+
+use crate::manage_users::future;
+use crate::once::{Life, once};
+use crate::{App, Conflict, Credential, Once, Person, Refusal, Rendered};
+use jobpass_domain::Secret;
+use jobpass_domain::audit::Change;
+use jobpass_domain::ids::{SecretId, ServiceId};
+use jobpass_domain::place::Place;
+use jobpass_domain::runner::LiveSecret;
+use jobpass_domain::service::{MAX_ANSWER_SECONDS, Service};
+use jobpass_domain::text::{AudienceUri, Label};
+use jobpass_domain::token::Kind;
+use jobpass_persistence::{Tx, id_at, secret, service};
+use serde_json::json;
+use time::OffsetDateTime;
+
+#[derive(Clone, Debug)]
+pub struct DraftService {
+    pub name: Label,
+    pub resources: Option<Vec<String>>,
+    /// Path or id.
+    pub project: Option<String>,
+    pub audience: Option<AudienceUri>,
+    pub audience_required: bool,
+    pub answer_seconds: u32,
+}
+
+/// What a PATCH sets; the outer `None` leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceChange {
+    pub name: Option<Label>,
+    pub resources: Option<Option<Vec<String>>>,
+    pub audience: Option<Option<AudienceUri>>,
+    pub audience_required: Option<bool>,
+    pub answer_seconds: Option<u32>,
+    pub paused: Option<bool>,
+}
+
+impl App {
+    pub async fn service_create(
+        &self,
+        person: &Person,
+        draft: &DraftService,
+        idempotency: Option<&Once>,
+        render: impl Fn(&Service, &Secret) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        self.check_resources(draft.resources.as_deref()).await?;
+        let project = match &draft.project {
+            None => None,
+            Some(key) => {
+                let missing = |_| Refusal::invalid("/project", "not_found", "there is no such project");
+                Some(self.project(person.clone(), key).await.map_err(missing)?.project)
+            }
+        };
+        let credential = Credential::new(Kind::Service)?;
+        let context = self.context(person.actor(), person.request);
+        let work = async |tx: &mut Tx| {
+            let now = tx.now();
+            let made = Service {
+                id: ServiceId(id_at(now)),
+                name: draft.name.clone(),
+                resources: draft.resources.clone(),
+                project: project.as_ref().map(|project| project.id),
+                project_path: project.as_ref().map(|project| project.path.to_string()),
+                audience: draft.audience.clone(),
+                audience_required: draft.audience_required,
+                answer_seconds: draft.answer_seconds,
+                paused: false,
+                created_at: now,
+            };
+            check(&made)?;
+            service::insert(tx, &made).await?;
+            let live = LiveSecret {
+                id: SecretId(id_at(now)),
+                expires_at: None,
+                created_at: now,
+            };
+            secret::insert_for_service(tx, made.id, &live, credential.hash).await?;
+            tx.audit(&changed("service.created", &made, None, Some(describe(&made))))
+                .await?;
+            Ok((render(&made, &credential.secret), Life::default()))
+        };
+        self.transaction(context, async |tx: &mut Tx| {
+            once(tx, idempotency, person.user.id.0, work).await
+        })
+        .await
+    }
+
+    pub async fn service_update(
+        &self,
+        person: &Person,
+        id: ServiceId,
+        change: &ServiceChange,
+        still: impl Fn(&Service) -> bool,
+    ) -> Result<Service, Refusal> {
+        self.check_resources(change.resources.as_ref().and_then(Option::as_deref))
+            .await?;
+        let context = self.context(person.actor(), person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
+            if !still(&old) {
+                return Err(Refusal::PreconditionFailed);
+            }
+            let new = Service {
+                name: change.name.clone().unwrap_or_else(|| old.name.clone()),
+                resources: change.resources.clone().unwrap_or_else(|| old.resources.clone()),
+                audience: change.audience.clone().unwrap_or_else(|| old.audience.clone()),
+                audience_required: change.audience_required.unwrap_or(old.audience_required),
+                answer_seconds: change.answer_seconds.unwrap_or(old.answer_seconds),
+                paused: change.paused.unwrap_or(old.paused),
+                ..old.clone()
+            };
+            check(&new)?;
+            service::update(tx, &new).await?;
+            tx.audit(&changed(
+                "service.updated",
+                &new,
+                Some(describe(&old)),
+                Some(describe(&new)),
+            ))
+            .await?;
+            Ok(new)
+        })
+        .await
+    }
+
+    pub async fn service_delete(
+        &self,
+        person: &Person,
+        id: ServiceId,
+        still: impl Fn(&Service) -> bool,
+    ) -> Result<(), Refusal> {
+        let context = self.context(person.actor(), person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
+            if !still(&old) {
+                return Err(Refusal::PreconditionFailed);
+            }
+            service::delete(tx, id).await?;
+            tx.audit(&changed("service.deleted", &old, Some(describe(&old)), None))
+                .await
+                .map_err(Refusal::from)
+        })
+        .await
+    }
+
+    pub async fn service_secrets(&self, id: ServiceId) -> Result<Vec<LiveSecret>, Refusal> {
+        self.find_service(id).await?;
+        Ok(secret::list_of_service(self.db.read(), id, self.now()).await?)
+    }
+
+    /// A second secret beside the first: change over, then delete the old one, and nothing was out.
+    pub async fn service_secret_create(
+        &self,
+        person: &Person,
+        id: ServiceId,
+        expires_at: Option<OffsetDateTime>,
+        idempotency: Option<&Once>,
+        render: impl Fn(&LiveSecret, &Secret) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        future("/expires_at", expires_at, self.now())?;
+        let credential = Credential::new(Kind::Service)?;
+        let context = self.context(person.actor(), person.request);
+        let work = async |tx: &mut Tx| {
+            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
+            let live = LiveSecret {
+                id: SecretId(id_at(tx.now())),
+                expires_at,
+                created_at: tx.now(),
+            };
+            if !secret::insert_for_service(tx, id, &live, credential.hash).await? {
+                return Err(Conflict::TwoLiveSecrets.into());
+            }
+            tx.audit(&changed(
+                "service.secret_created",
+                &old,
+                None,
+                Some(json!({ "secret_id": live.id }).to_string()),
+            ))
+            .await?;
+            Ok((render(&live, &credential.secret), Life::default()))
+        };
+        self.transaction(context, async |tx: &mut Tx| {
+            once(tx, idempotency, person.user.id.0, work).await
+        })
+        .await
+    }
+
+    pub async fn service_secret_delete(&self, person: &Person, id: ServiceId, secret: SecretId) -> Result<(), Refusal> {
+        let context = self.context(person.actor(), person.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
+            if !secret::delete_of_service(tx, id, secret).await? {
+                return Err(Refusal::NotFound);
+            }
+            let before = Some(json!({ "secret_id": secret }).to_string());
+            tx.audit(&changed("service.secret_deleted", &old, before, None))
+                .await
+                .map_err(Refusal::from)
+        })
+        .await
+    }
+
+    /// Every resource type that a service is to be shown must exist.
+    async fn check_resources(&self, names: Option<&[String]>) -> Result<(), Refusal> {
+        let names = names.unwrap_or_default();
+        let unknown =
+            |catalogue: &jobpass_domain::Catalogue| names.iter().position(|name| catalogue.find(name).is_none());
+        let Some(_) = unknown(&self.catalogue()) else {
+            return Ok(());
+        };
+        let Some(index) = unknown(self.reload_catalogue().await?.as_ref()) else {
+            return Ok(());
+        };
+        Err(Refusal::invalid(
+            format!("/resources/{index}"),
+            "unknown_resource",
+            "no such resource type; `GET /v1/catalogue` lists them",
+        ))
+    }
+}
+
+fn check(service: &Service) -> Result<(), Refusal> {
+    if !(1..=MAX_ANSWER_SECONDS).contains(&service.answer_seconds) {
+        return Err(Refusal::invalid(
+            "/answer_seconds",
+            "out_of_range",
+            format!("from 1 to {MAX_ANSWER_SECONDS} seconds"),
+        ));
+    }
+    if service.audience_required && service.audience.is_none() {
+        return Err(Refusal::invalid(
+            "/audience",
+            "required",
+            "a service that requires an audience has one",
+        ));
+    }
+    Ok(())
+}
+
+fn changed(action: &'static str, service: &Service, before: Option<String>, after: Option<String>) -> Change {
+    let place = service.project.map_or(Place::Instance, Place::Project);
+    Change {
+        action,
+        subject_kind: "service",
+        subject: service.id.0,
+        place,
+        before,
+        after,
+        reason: None,
+    }
+}
+
+fn describe(service: &Service) -> String {
+    json!({
+        "name": service.name, "resources": service.resources, "project": service.project_path, "audience": service.audience,
+        "audience_required": service.audience_required, "answer_seconds": service.answer_seconds, "paused": service.paused,
+    })
+    .to_string()
+}

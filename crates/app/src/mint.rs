@@ -1,0 +1,294 @@
+//! A runner asks for a token when a job starts.
+
+use crate::once::{Life, once};
+use crate::{App, Conflict, Once, Refusal, Rendered, RunnerCaller, entropy};
+use jobpass_domain::audit::{Actor, Change};
+use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, UserId};
+use jobpass_domain::job::{GRACE, JobFacts, MAX_LIVE_TOKENS};
+use jobpass_domain::pipeline::{PipelineFacts, Trigger, is_protected_environment};
+use jobpass_domain::place::Place;
+use jobpass_domain::project::Project;
+use jobpass_domain::runner::Runner;
+use jobpass_domain::text::{AudienceUri, Label};
+use jobpass_domain::token::{self, TokenHash};
+use jobpass_domain::{Catalogue, Secret};
+use jobpass_persistence::job::{KnownJob, NewJob};
+use jobpass_persistence::job_token::NewToken;
+use jobpass_persistence::pipeline::KnownPipeline;
+use jobpass_persistence::{Tx, id_at, job, job_token, pipeline, project, user};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+
+/// The longest lease between two heartbeats, in seconds.
+const MAX_LEASE_SECS: u32 = 3600;
+/// The most entries of a cap.
+const MAX_CAP: usize = 256;
+
+/// What a runner states.
+#[derive(Clone, Debug)]
+pub struct Mint {
+    /// Path or id.
+    pub project: String,
+    pub pipeline_key: Label,
+    pub pipeline: PipelineFacts,
+    /// Whether `from_fork` was said, or is assumed.
+    pub fork_was_said: bool,
+    pub job_key: Label,
+    pub job: JobFacts,
+    pub permissions: Option<Vec<String>>,
+    pub audience: Option<Vec<AudienceUri>>,
+}
+
+#[derive(Debug)]
+pub struct Minted {
+    pub secret: Secret,
+    pub id: JobTokenId,
+    pub project: jobpass_domain::ids::ProjectId,
+    pub pipeline: PipelineId,
+    pub job: JobId,
+    pub cap: Option<Vec<String>>,
+    pub expires_at: OffsetDateTime,
+}
+
+impl App {
+    pub async fn mint(
+        &self,
+        caller: &RunnerCaller,
+        request: &Mint,
+        idempotency: Option<&Once>,
+        render: impl Fn(&Minted) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        let runner = &caller.runner;
+        let cap = self.cap(request.permissions.as_deref()).await?;
+        check(request, self.settings.max_job_timeout)?;
+        let project = project::find(self.db.read(), &request.project)
+            .await?
+            .ok_or(Refusal::NotFound)?;
+        if !runner.reaches(project.id, &project.chain) {
+            return Err(Refusal::NotFound);
+        }
+        if runner.paused {
+            return Err(Conflict::RunnerPaused.into());
+        }
+        let protected = protection(runner, &project, request)?;
+        let context = self.context(Actor::Runner(runner.id), caller.request);
+        let work = async |tx: &mut Tx| {
+            let run = open_pipeline(tx, &project, request).await?;
+            let job = open_job(tx, runner, &run, request).await?;
+            let minted = issue(tx, runner, &project, &run, &job, protected, cap.clone(), request).await?;
+            tx.audit(&event(&minted, &project, protected, request)).await?;
+            let life = life(&minted);
+            Ok((render(&minted), life))
+        };
+        self.transaction(context, async |tx: &mut Tx| {
+            once(tx, idempotency, runner.id.0, work).await
+        })
+        .await
+    }
+
+    /// A cap in its canonical form, `None` for no cap; every entry must be known.
+    pub(crate) async fn cap(&self, texts: Option<&[String]>) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(texts) = texts else { return Ok(None) };
+        if texts.len() > MAX_CAP {
+            return Err(Refusal::invalid(
+                "/permissions",
+                "too_many",
+                format!("{} entries; at most {MAX_CAP}", texts.len()),
+            ));
+        }
+        let catalogue = self.catalogue_for(texts).await?;
+        Ok(Some(catalogue.format(parse_cap(&catalogue, texts)?)))
+    }
+}
+
+fn parse_cap(catalogue: &Catalogue, texts: &[String]) -> Result<jobpass_domain::PermissionSet, Refusal> {
+    catalogue.parse_all(texts).map_err(|(index, unknown)| {
+        Refusal::invalid(
+            format!("/permissions/{index}"),
+            "unknown_permission",
+            unknown.to_string(),
+        )
+    })
+}
+
+/// What can be said without a look at the database.
+fn check(request: &Mint, max_timeout: Duration) -> Result<(), Refusal> {
+    let max_secs = u32::try_from(max_timeout.whole_seconds()).unwrap_or(u32::MAX);
+    if !(1..=max_secs).contains(&request.job.timeout_secs) {
+        return Err(Refusal::invalid(
+            "/job/timeout_secs",
+            "out_of_range",
+            format!("from 1 to {max_secs} seconds"),
+        ));
+    }
+    if request
+        .job
+        .lease_secs
+        .is_some_and(|secs| !(1..=MAX_LEASE_SECS).contains(&secs))
+    {
+        return Err(Refusal::invalid(
+            "/job/lease_secs",
+            "out_of_range",
+            format!("from 1 to {MAX_LEASE_SECS} seconds"),
+        ));
+    }
+    if request.pipeline.trigger == Trigger::MergeRequest && !request.fork_was_said {
+        return Err(Refusal::invalid(
+            "/pipeline/from_fork",
+            "required",
+            "must be said when the trigger is merge_request",
+        ));
+    }
+    if request.pipeline.fork_source.is_some() && !request.pipeline.from_fork {
+        return Err(Refusal::invalid(
+            "/pipeline/fork_source",
+            "not_from_fork",
+            "only a run from a fork has a fork source",
+        ));
+    }
+    check_audience(request.audience.as_deref())
+}
+
+pub(crate) fn check_audience(audience: Option<&[AudienceUri]>) -> Result<(), Refusal> {
+    let max = jobpass_domain::job_token::MAX_AUDIENCES;
+    match audience {
+        Some(list) if list.is_empty() || list.len() > max => Err(Refusal::invalid(
+            "/audience",
+            "out_of_range",
+            format!("1 to {max} audiences, or null for any service"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Computed, never taken from the caller; refused rather than lowered.
+fn protection(runner: &Runner, project: &Project, request: &Mint) -> Result<bool, Refusal> {
+    let protected = request.pipeline.is_protected(&project.protected_refs);
+    if protected && !runner.protected {
+        return Err(Refusal::RunnerNotProtected);
+    }
+    let environment = request.job.environment.as_deref();
+    if !protected && environment.is_some_and(|name| is_protected_environment(name, &project.protected_environments)) {
+        return Err(Refusal::ProtectedEnvironment);
+    }
+    Ok(protected)
+}
+
+async fn open_pipeline(tx: &mut Tx, project: &Project, request: &Mint) -> Result<KnownPipeline, Refusal> {
+    let id = PipelineId(id_at(tx.now()));
+    let known = pipeline::open(tx, id, project.id, &request.pipeline_key, &request.pipeline).await?;
+    match known.facts.first_difference(&request.pipeline) {
+        Some(field) => Err(Conflict::FactsDiffer(format!("/pipeline/{field}")).into()),
+        None => Ok(known),
+    }
+}
+
+/// The job, held: nobody else adds or ends its tokens until this transaction is over.
+async fn open_job(tx: &mut Tx, runner: &Runner, run: &KnownPipeline, request: &Mint) -> Result<KnownJob, Refusal> {
+    let now = tx.now();
+    let new = NewJob {
+        id: JobId(id_at(now)),
+        pipeline: run.id,
+        runner: runner.id,
+        key: &request.job_key,
+        facts: &request.job,
+        deadline_at: now + Duration::seconds(request.job.timeout_secs.into()),
+        lease_until: request.job.lease_secs.map(|secs| now + Duration::seconds(secs.into())),
+    };
+    let known = job::open(tx, &new).await?;
+    if known.runner != runner.id {
+        return Err(Conflict::JobOfOtherRunner.into());
+    }
+    if let Some(field) = known.facts.first_difference(&request.job) {
+        return Err(Conflict::FactsDiffer(format!("/job/{field}")).into());
+    }
+    known.state.may_mint(now).map_err(Conflict::JobOver)?;
+    if job_token::count_minted(tx, known.id).await? >= MAX_LIVE_TOKENS {
+        return Err(Conflict::TooManyTokens { limit: MAX_LIVE_TOKENS }.into());
+    }
+    Ok(known)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is a fact that is frozen in the token")]
+async fn issue(
+    tx: &mut Tx,
+    runner: &Runner,
+    project: &Project,
+    run: &KnownPipeline,
+    job: &KnownJob,
+    protected: bool,
+    cap: Option<Vec<String>>,
+    request: &Mint,
+) -> Result<Minted, Refusal> {
+    let id = JobTokenId(id_at(tx.now()));
+    let secret = token::generate_job_token(job_token::hour_of(id), entropy::token_bytes()?);
+    let minted = Minted {
+        id,
+        project: project.id,
+        pipeline: run.id,
+        job: job.id,
+        expires_at: job.deadline_at + GRACE,
+        secret,
+        cap,
+    };
+    let token = NewToken {
+        id,
+        hash: TokenHash::of(minted.secret.expose()),
+        project: project.id,
+        pipeline: run.id,
+        job: job.id,
+        runner: runner.id,
+        cap: minted.cap.clone(),
+        audience: request
+            .audience
+            .as_ref()
+            .map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
+        pipeline_key: &request.pipeline_key,
+        job_key: &request.job_key,
+        job_name: &request.job.name,
+        facts: &request.pipeline,
+        protected,
+        environment: request.job.environment.as_deref(),
+        actor: vouched_actor(tx, runner, request).await?,
+        minted_by: runner.scope.scope(),
+        pipeline_epoch: run.epoch,
+        runner_epoch: runner.epoch,
+        expires_at: minted.expires_at,
+    };
+    job_token::insert(tx, &token).await?;
+    Ok(minted)
+}
+
+/// The user that the run's actor is, if the runner's word is taken and there is such a user; silently none otherwise.
+async fn vouched_actor(tx: &mut Tx, runner: &Runner, request: &Mint) -> Result<Option<UserId>, Refusal> {
+    match &request.pipeline.actor {
+        Some(actor) if runner.asserts_actor => Ok(user::find(tx.on(), actor).await?.map(|user| user.id)),
+        _ => Ok(None),
+    }
+}
+
+/// The answer can be given again for as long as its token lives.
+pub(crate) fn life(minted: &Minted) -> Life {
+    let hash = TokenHash::of(minted.secret.expose());
+    Life {
+        token: Some((job_token::hour_of(minted.id), hash, minted.expires_at)),
+    }
+}
+
+fn event(minted: &Minted, project: &Project, protected: bool, request: &Mint) -> Change {
+    Change {
+        action: "job_token.minted",
+        subject_kind: "job_token",
+        subject: minted.id.0,
+        place: Place::Project(project.id),
+        before: None,
+        after: Some(
+            json!({
+                "pipeline_id": minted.pipeline, "job_id": minted.job, "pipeline": request.pipeline_key, "job": request.job_key,
+                "ref": request.pipeline.ref_name, "protected": protected, "permissions": minted.cap,
+            })
+            .to_string(),
+        ),
+        reason: None,
+    }
+}

@@ -1,0 +1,190 @@
+//! What every use case stands on, and what runs beside them.
+
+use crate::clock::{TOLERANCE, machine_now};
+use crate::{Clock, Refusal};
+use jobpass_domain::Catalogue;
+use jobpass_domain::audit::Actor;
+use jobpass_persistence::{Context, Db, Tx, resource_type};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration as StdDuration;
+use time::{Duration, OffsetDateTime};
+use tokio::time::{Interval, MissedTickBehavior};
+use uuid::Uuid;
+
+/// How often a replica compares its clock with the database's.
+const HEARTBEAT: StdDuration = StdDuration::from_secs(1);
+/// How often what has expired is dropped.
+const SWEEP: StdDuration = StdDuration::from_secs(600);
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The longest `timeout_secs` of a job.
+    pub max_job_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    /// Unix seconds until which there are partitions.
+    partitions_until: AtomicI64,
+    catalogue: RwLock<Arc<Catalogue>>,
+    health: RwLock<Health>,
+}
+
+/// Whether this replica can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    Ready,
+    /// Why not, in words for operators.
+    NotReady(String),
+}
+
+impl App {
+    pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
+        let health = RwLock::new(Health::NotReady("starting".to_owned()));
+        App {
+            db,
+            clock,
+            settings,
+            partitions_until: AtomicI64::new(0),
+            catalogue: RwLock::default(),
+            health,
+        }
+    }
+
+    /// A new id, such as a request is named by.
+    pub fn new_id(&self) -> Uuid {
+        jobpass_persistence::id_at(self.now())
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn context(&self, actor: Actor, request: Uuid) -> Context {
+        Context {
+            actor,
+            now: self.now(),
+            request_id: Some(request),
+        }
+    }
+
+    /// A transaction of the database, once the partitions that it may write to are there: a sweep makes them
+    /// ahead, but no write depends on it.
+    pub(crate) async fn transaction<T>(
+        &self,
+        context: Context,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        if context.now.unix_timestamp() >= self.partitions_until.load(Ordering::Relaxed) {
+            self.make_partitions(context.now).await?;
+        }
+        self.db.transaction(context, work).await
+    }
+
+    /// The partitions of today and tomorrow.
+    async fn make_partitions(&self, now: OffsetDateTime) -> Result<(), Refusal> {
+        let tomorrow = now + Duration::days(1);
+        self.db.ensure_partitions(now).await?;
+        self.db.ensure_partitions(tomorrow).await?;
+        self.partitions_until
+            .store(tomorrow.unix_timestamp(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The resource types as this replica knows them.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the resource types anew. Types are only ever added, so it is enough to do this when a name is unknown.
+    pub(crate) async fn reload_catalogue(&self) -> Result<Arc<Catalogue>, Refusal> {
+        let fresh = Arc::new(resource_type::catalogue(self.db.read()).await?);
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        Ok(fresh)
+    }
+
+    /// A catalogue that knows these names, if any does.
+    pub(crate) async fn catalogue_for(&self, texts: &[String]) -> Result<Arc<Catalogue>, Refusal> {
+        let known = self.catalogue();
+        if known.parse_all(texts).is_ok() {
+            Ok(known)
+        } else {
+            self.reload_catalogue().await
+        }
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Brings up what requests need, before the first of them.
+    pub async fn prepare(&self) -> Result<(), Refusal> {
+        self.beat().await?;
+        self.reload_catalogue().await?;
+        self.sweep().await
+    }
+
+    /// Runs until it is dropped: follows the database's clock, and drops what has expired.
+    pub async fn tend(&self) {
+        let (mut heartbeat, mut sweep) = (every(HEARTBEAT), every(SWEEP));
+        loop {
+            tokio::select! {
+                _ = heartbeat.tick() => {
+                    if let Err(refusal) = self.beat().await {
+                        tracing::debug!(?refusal, "heartbeat");
+                    }
+                }
+                _ = sweep.tick() => {
+                    if let Err(refusal) = self.sweep().await {
+                        tracing::warn!(?refusal, "could not drop what has expired; trying again later");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the database for the time: it answers whether this replica is ready, too.
+    async fn beat(&self) -> Result<(), Refusal> {
+        let before = machine_now();
+        let answer = self.db.clock().await;
+        let after = machine_now();
+        let health = match &answer {
+            Err(error) => Health::NotReady(format!("no answer from the database: {error}")),
+            // What the reading itself took is what the clock may be off by.
+            Ok(_) if after - before > TOLERANCE => {
+                Health::NotReady("the database answers too slowly to follow its clock".to_owned())
+            }
+            Ok(database) => {
+                self.clock.follow(*database, before, after);
+                Health::Ready
+            }
+        };
+        *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
+        answer.map(drop).map_err(Refusal::from)
+    }
+
+    /// Makes partitions ahead, and drops what has expired.
+    async fn sweep(&self) -> Result<(), Refusal> {
+        let now = self.now();
+        self.make_partitions(now).await?;
+        Ok(self.db.drop_expired(now).await?)
+    }
+
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+fn every(period: StdDuration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,115 @@
+//! Introspection (RFC 7662).
+
+use super::client::proof;
+use super::form::Form;
+use crate::problem::OAuthDenied;
+use crate::render;
+use crate::server::Api;
+use axum::Json;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::header::PRAGMA;
+use jobpass_api::{ActiveToken, Introspection};
+use jobpass_app::{Active, ServiceCaller};
+use jobpass_domain::service::Service;
+use time::Duration;
+
+/// How much earlier than its issue a token says it is valid: clocks of services differ.
+const NOT_BEFORE: Duration = Duration::seconds(5);
+
+/// The form of an introspection (RFC 7662, section 2.1), with our two extra parameters.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[allow(dead_code, reason = "a description for OpenAPI, never built")]
+pub(crate) struct IntrospectionForm {
+    token: String,
+    /// Any value gives the same answer.
+    token_type_hint: Option<String>,
+    /// The project asked about, by path or id; without it the answer has no permissions.
+    project: Option<String>,
+    /// Permissions asked for, separated by spaces: recorded as usage.
+    permission: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+/// What is this token, and what may it do in one project? (services)
+#[utoipa::path(post, path = "/oauth/introspect", tag = "oauth",
+    request_body(content = IntrospectionForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = Introspection)))]
+pub(crate) async fn oauth_introspect(api: Api, request: Request) -> Result<Response, OAuthDenied> {
+    let (parts, form) = Form::read(request).await?;
+    let proof = proof(&parts, &form)?.ok_or_else(|| OAuthDenied::invalid_client(false))?;
+    let service = proof.service(&api).await?;
+    let token = form.require("token", "token is missing")?;
+    let active = api
+        .app
+        .introspect(&service, token, form.get("project"), &form.words("permission"))
+        .await?;
+    let body = match &active {
+        Some(active) => Introspection {
+            active: true,
+            token: Some(Box::new(describe(active, &service, &api.config.issuer))),
+        },
+        None => Introspection {
+            active: false,
+            token: None,
+        },
+    };
+    Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
+}
+
+fn describe(active: &Active, caller: &ServiceCaller, issuer: &str) -> ActiveToken {
+    let Active {
+        info,
+        decision,
+        catalogue,
+        project,
+        rely_until,
+        asked_permission,
+    } = active;
+    let in_project = project.is_some();
+    ActiveToken {
+        scope: if in_project {
+            catalogue.expand(decision.effective).join(" ")
+        } else {
+            String::new()
+        },
+        client_id: info.runner.to_string(),
+        sub: format!("project:{}:job:{}", info.project, info.job),
+        aud: info
+            .audience
+            .clone()
+            .unwrap_or_else(|| vec![client_id(&caller.service)]),
+        iss: issuer.to_owned(),
+        exp: rely_until.unix_timestamp(),
+        iat: info.issued_at.unix_timestamp(),
+        nbf: (info.issued_at - NOT_BEFORE).unix_timestamp(),
+        jti: info.id.to_string(),
+        token_type: "Bearer".to_owned(),
+        authorization_details: project
+            .as_ref()
+            .map(|project| render::authorization_details(project, decision, catalogue)),
+        token_expires_at: info.expires_at.unix_timestamp(),
+        project_id: info.project.to_string(),
+        project: info.project_path.clone(),
+        pipeline_id: info.pipeline.to_string(),
+        pipeline: info.pipeline_key.clone(),
+        job_id: info.job.to_string(),
+        job: info.job_key.clone(),
+        r#ref: info.ref_name.clone(),
+        ref_type: info.ref_type.name().to_owned(),
+        sha: info.sha.clone(),
+        protected: info.protected,
+        environment: info.environment.clone(),
+        trigger: info.trigger.name().to_owned(),
+        from_fork: info.from_fork,
+        fork_source: info.fork_source.clone(),
+        actor: info.actor.clone(),
+        actor_claimed: info.actor_claimed.clone(),
+        would_deny: (in_project && *asked_permission).then(|| catalogue.expand(decision.would_deny())),
+    }
+}
+
+fn client_id(service: &Service) -> String {
+    service.id.0.simple().to_string()
+}

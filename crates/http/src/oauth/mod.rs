@@ -1,0 +1,8 @@
+//! `/oauth`: the endpoints that existing clients already speak, with the errors of RFC 6749.
+
+mod client;
+mod form;
+pub(crate) mod introspect;
+pub(crate) mod metadata;
+pub(crate) mod revoke;
+pub(crate) mod token;

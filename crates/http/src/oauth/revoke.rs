@@ -1,0 +1,54 @@
+//! Revocation (RFC 7009): by the runner that minted the token, and by its holder.
+
+use super::client::proof;
+use super::form::Form;
+use crate::problem::OAuthDenied;
+use crate::server::Api;
+use axum::extract::Request;
+use http::StatusCode;
+use jobpass_domain::token::Kind;
+
+/// The form of a revocation (RFC 7009, section 2.1).
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[allow(dead_code, reason = "a description for OpenAPI, never built")]
+pub(crate) struct RevocationForm {
+    token: String,
+    /// Any value gives the same answer.
+    token_type_hint: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+/// Revoke a job token: the runner that minted it, or as Bearer its holder
+#[utoipa::path(post, path = "/oauth/revoke", tag = "oauth",
+    request_body(content = RevocationForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200)))]
+pub(crate) async fn oauth_revoke(api: Api, request: Request) -> Result<StatusCode, OAuthDenied> {
+    let (parts, form) = Form::read(request).await?;
+    let proof = proof(&parts, &form)?.ok_or_else(|| OAuthDenied::invalid_client(false))?;
+    match proof.kind() {
+        Some(Kind::Service) => {
+            // Before the token is looked at: a service asks, it does not end jobs.
+            proof.service(&api).await?;
+            Err(OAuthDenied::new("unauthorized_client", "a service revokes no tokens"))
+        }
+        Some(Kind::Job) => {
+            let holder = proof.holder(&api).await?;
+            let token = form.require("token", "token is missing")?;
+            api.app.token_revoke_by_holder(&holder, token).await?;
+            Ok(StatusCode::OK)
+        }
+        Some(Kind::Runner | Kind::User) | None => {
+            let runner = proof.runner(&api).await?;
+            let token = form.require("token", "token is missing")?;
+            if jobpass_domain::token::parse(token).is_some_and(|parsed| parsed.kind != Kind::Job) {
+                return Err(OAuthDenied::new(
+                    "unsupported_token_type",
+                    "only job tokens are revoked here",
+                ));
+            }
+            api.app.token_revoke_by_runner(&runner, token).await?;
+            Ok(StatusCode::OK)
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! The error table: what each refusal is called, its status, and what people read. `/v1` answers problem
+//! details (RFC 9457), `/oauth` the errors of RFC 6749, section 5.2. Internal text is logged here, once, and
+//! never answered.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use jobpass_api::{FieldError, OAuthError, Problem};
+use jobpass_app::{Conflict, Fault, Refusal};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::server::Server;
+
+/// How long one request may take before it is given up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why a request is not answered: a use case's refusal, or what HTTP itself refuses.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    Refused(Refusal),
+    MalformedJson(String),
+    /// More than one credential, a token in the query, a header that is no text.
+    BadRequest(&'static str),
+    NoRoute,
+    MethodNotAllowed,
+    TooLarge {
+        limit: usize,
+    },
+    NotJson,
+    TooManyFailures,
+}
+
+impl<R: Into<Refusal>> From<R> for Denied {
+    fn from(refusal: R) -> Denied {
+        Denied::Refused(refusal.into())
+    }
+}
+
+/// A row of the table.
+struct Row {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: Option<String>,
+}
+
+fn row(status: StatusCode, code: &'static str, title: &'static str) -> Row {
+    Row {
+        status,
+        code,
+        title,
+        detail: None,
+    }
+}
+
+impl Row {
+    fn detail(self, detail: impl Into<String>) -> Row {
+        Row {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+}
+
+/// The table.
+fn table(denied: &Denied) -> Row {
+    use StatusCode as S;
+    match denied {
+        Denied::Refused(refusal) => refusal_row(refusal),
+        Denied::MalformedJson(detail) => row(S::BAD_REQUEST, "malformed_json", "The body is not JSON").detail(detail),
+        Denied::BadRequest(detail) => {
+            row(S::BAD_REQUEST, "bad_request", "The request is not well-formed").detail(*detail)
+        }
+        Denied::NoRoute => row(S::NOT_FOUND, "not_found", "Not found"),
+        Denied::MethodNotAllowed => row(
+            S::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "Not a method of this resource",
+        ),
+        Denied::TooLarge { limit } => {
+            row(S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large").detail(format!("at most {limit} bytes"))
+        }
+        Denied::NotJson => row(
+            S::UNSUPPORTED_MEDIA_TYPE,
+            "not_json",
+            "The body must be application/json",
+        ),
+        Denied::TooManyFailures => row(
+            S::TOO_MANY_REQUESTS,
+            "too_many_failures",
+            "Too many failed attempts from this address",
+        ),
+    }
+}
+
+fn refusal_row(refusal: &Refusal) -> Row {
+    use StatusCode as S;
+    match refusal {
+        Refusal::Unavailable(_) => row(S::SERVICE_UNAVAILABLE, "unavailable", "The database is away; try again"),
+        Refusal::Internal(_) => row(
+            S::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something is wrong here; the request id finds it in the log",
+        ),
+        Refusal::NoCredential => row(S::UNAUTHORIZED, "no_credential", "A credential is needed"),
+        Refusal::BadCredential => row(
+            S::UNAUTHORIZED,
+            "bad_credential",
+            "The credential is unknown, expired or revoked",
+        ),
+        Refusal::WrongCaller { needs } => row(S::FORBIDDEN, "wrong_caller", "Another kind of caller is needed here")
+            .detail(format!("this is for {needs}")),
+        Refusal::ReadOnly => row(S::FORBIDDEN, "read_only", "This token may only read"),
+        Refusal::NotFound => row(S::NOT_FOUND, "not_found", "Not found"),
+        Refusal::Forbidden { needs } => {
+            row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(format!("needs: {needs}"))
+        }
+        Refusal::RunnerNotProtected => row(
+            S::FORBIDDEN,
+            "runner_not_protected",
+            "Only a protected runner gets tokens for protected refs",
+        ),
+        Refusal::ProtectedEnvironment => row(
+            S::FORBIDDEN,
+            "protected_environment",
+            "A protected environment is for jobs on protected refs only",
+        ),
+        Refusal::Invalid(_) => row(S::UNPROCESSABLE_ENTITY, "invalid", "Some values cannot be"),
+        Refusal::Conflict(conflict) => conflict_row(conflict),
+        Refusal::PreconditionRequired => row(
+            S::PRECONDITION_REQUIRED,
+            "precondition_required",
+            "If-Match is required here",
+        )
+        .detail("send the ETag that you last saw, so that nobody's change is lost"),
+        Refusal::PreconditionFailed => row(
+            S::PRECONDITION_FAILED,
+            "precondition_failed",
+            "It has changed since you saw it",
+        )
+        .detail("read it again, and decide anew"),
+        Refusal::KeyReused => row(
+            S::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another request",
+        ),
+    }
+}
+
+fn conflict_row(conflict: &Conflict) -> Row {
+    let row = |code, title| row(StatusCode::CONFLICT, code, title);
+    match conflict {
+        Conflict::PathTaken => row("path_taken", "Something else has this path"),
+        Conflict::PathRetired => row("path_retired", "This path was deleted or renamed away")
+            .detail("only an administrator may take it again"),
+        Conflict::NameTaken => row("name_taken", "Something else has this name"),
+        Conflict::GroupNotEmpty => {
+            row("group_not_empty", "The group is not empty").detail("move or delete what lies under it first")
+        }
+        Conflict::GroupCycle => row("group_cycle", "A group cannot lie inside itself"),
+        Conflict::ModeBelowFloor => row("mode_below_floor", "The mode lies below a floor set above the project"),
+        Conflict::FactsDiffer(_) => row("facts_differ", "A fact was stated otherwise before; facts never change"),
+        Conflict::JobOver(over) => row("job_over", "The job is over").detail(over.to_string()),
+        Conflict::JobOfOtherRunner => row("job_of_other_runner", "The job belongs to the runner that opened it"),
+        Conflict::RunnerPaused => row("runner_paused", "The runner is paused"),
+        Conflict::TooManyTokens { limit } => {
+            row("too_many_tokens", "The job has too many live tokens").detail(format!("at most {limit}"))
+        }
+        Conflict::TooManyNarrowed { limit } => {
+            row("too_many_narrowed", "Too many live tokens were narrowed from this one")
+                .detail(format!("at most {limit}"))
+        }
+        Conflict::TwoLiveSecrets => row("two_live_secrets", "There are two live secrets already")
+            .detail("delete the one that is no longer used first"),
+        Conflict::TooManyGrants { limit, count } => {
+            row("too_many_grants", "Too many grants here").detail(format!("{count}; at most {limit}"))
+        }
+        Conflict::NoFreeSlot => row("no_free_slot", "No more resource types fit"),
+        Conflict::RequestInFlight => row("request_in_flight", "A request with this Idempotency-Key is under way"),
+        Conflict::SealedByOtherCredential => {
+            row("sealed", "The answer was sealed under another credential of yours").detail("use a new Idempotency-Key")
+        }
+        Conflict::ReplayedTokenDead => row("job_over", "The token of the first answer is no longer live"),
+    }
+}
+
+impl Denied {
+    fn faults(&self) -> Vec<FieldError> {
+        match self {
+            Denied::Refused(Refusal::Invalid(faults)) => faults.iter().map(field_error).collect(),
+            Denied::Refused(Refusal::Conflict(Conflict::FactsDiffer(pointer))) => {
+                vec![field_error(&Fault::new(
+                    pointer,
+                    "facts_differ",
+                    "differs from the first mint",
+                ))]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn missing(&self) -> Vec<String> {
+        match self {
+            Denied::Refused(Refusal::Forbidden { needs }) => vec![(*needs).to_owned()],
+            _ => vec![],
+        }
+    }
+
+    /// RFC 6750, section 3: no error code where no credential came.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Denied::Refused(Refusal::NoCredential) => Some("Bearer realm=\"jobpass\""),
+            Denied::Refused(Refusal::BadCredential) => Some("Bearer realm=\"jobpass\", error=\"invalid_token\""),
+            Denied::Refused(Refusal::WrongCaller { .. } | Refusal::ReadOnly) => {
+                Some("Bearer realm=\"jobpass\", error=\"insufficient_scope\"")
+            }
+            _ => None,
+        }
+    }
+
+    /// What went wrong inside, for the log alone.
+    fn internal_text(&self) -> Option<&str> {
+        match self {
+            Denied::Refused(Refusal::Internal(text) | Refusal::Unavailable(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn field_error(fault: &Fault) -> FieldError {
+    FieldError {
+        pointer: fault.pointer.clone(),
+        code: fault.code.to_owned(),
+        detail: fault.detail.clone(),
+    }
+}
+
+/// What waits in a response's extensions for its request id.
+#[derive(Clone, Debug)]
+struct Pending(Arc<(Problem, Option<String>)>);
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let Row {
+            status,
+            code,
+            title,
+            detail,
+        } = table(&self);
+        let problem = Problem {
+            r#type: format!("urn:jobpass:problem:{code}"),
+            code: code.to_owned(),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail,
+            request_id: Uuid::nil(),
+            errors: self.faults(),
+            missing: self.missing(),
+        };
+        let mut response = status.into_response();
+        let headers = response.headers_mut();
+        if let Some(challenge) = self.challenge() {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+            .extensions_mut()
+            .insert(Pending(Arc::new((problem, self.internal_text().map(str::to_owned)))));
+        response
+    }
+}
+
+/// The id of a request: in the log, in the audit event, in the header and in a problem.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId(pub(crate) Uuid);
+
+/// Names the request, gives it a deadline, and completes a problem with the request's id.
+pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    let id = server.app.new_id();
+    request.extensions_mut().insert(RequestId(id));
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let run = async {
+        let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+        let mut response =
+            answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
+        if let Some(Pending(pending)) = response.extensions_mut().remove::<Pending>() {
+            response = complete(response, &pending, id);
+        }
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
+    };
+    let mut response = run.instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    // Nothing here is for shared caches but what says so itself.
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid) -> Response {
+    if let Some(text) = internal {
+        tracing::error!(code = problem.code, text, "refused");
+    }
+    let problem = Problem {
+        request_id: id,
+        ..problem.clone()
+    };
+    let (mut parts, _) = response.into_parts();
+    let (mut with_body, body) = Json(problem).into_response().into_parts();
+    with_body
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    parts.headers.extend(with_body.headers);
+    Response::from_parts(parts, body)
+}
+
+/// An error of `/oauth` (RFC 6749, section 5.2).
+#[derive(Debug)]
+pub(crate) struct OAuthDenied {
+    pub(crate) error: &'static str,
+    pub(crate) description: &'static str,
+    status: StatusCode,
+    challenge: Option<&'static str>,
+    internal: Option<String>,
+}
+
+impl OAuthDenied {
+    /// 400 with this error code.
+    pub(crate) fn new(error: &'static str, description: &'static str) -> OAuthDenied {
+        OAuthDenied {
+            error,
+            description,
+            status: StatusCode::BAD_REQUEST,
+            challenge: None,
+            internal: None,
+        }
+    }
+
+    pub(crate) fn invalid_request(description: &'static str) -> OAuthDenied {
+        OAuthDenied::new("invalid_request", description)
+    }
+
+    /// Failed client authentication, challenged in kind.
+    pub(crate) fn invalid_client(by_bearer: bool) -> OAuthDenied {
+        let challenge = if by_bearer {
+            "Bearer realm=\"jobpass\", error=\"invalid_token\""
+        } else {
+            "Basic realm=\"jobpass\", charset=\"UTF-8\""
+        };
+        OAuthDenied {
+            status: StatusCode::UNAUTHORIZED,
+            challenge: Some(challenge),
+            ..OAuthDenied::new(
+                "invalid_client",
+                "client authentication is missing, unknown, expired or revoked",
+            )
+        }
+    }
+
+    fn unavailable(
+        error: &'static str,
+        status: StatusCode,
+        description: &'static str,
+        internal: String,
+    ) -> OAuthDenied {
+        OAuthDenied {
+            error,
+            description,
+            status,
+            challenge: None,
+            internal: Some(internal),
+        }
+    }
+}
+
+impl From<Refusal> for OAuthDenied {
+    fn from(refusal: Refusal) -> OAuthDenied {
+        match refusal {
+            Refusal::Unavailable(text) => OAuthDenied::unavailable(
+                "temporarily_unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database is away; try again, and take the token for what it was",
+                text,
+            ),
+            Refusal::Internal(text) => OAuthDenied::unavailable(
+                "server_error",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "something is wrong here",
+                text,
+            ),
+            Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
+                OAuthDenied::invalid_client(false)
+            }
+            Refusal::Invalid(faults) => match faults.first().map(|fault| fault.code) {
+                Some("unknown_permission") => OAuthDenied::new("invalid_scope", "no such permission"),
+                Some("more_than_parent") => {
+                    OAuthDenied::new("invalid_scope", "more permissions than the subject token")
+                }
+                Some("other_than_parent") => {
+                    OAuthDenied::new("invalid_target", "another audience than the subject token")
+                }
+                Some("other_project") => OAuthDenied::invalid_request("this service is registered for another project"),
+                _ => OAuthDenied::invalid_request("a value cannot be"),
+            },
+            Refusal::Conflict(_) => OAuthDenied::invalid_request("a limit stands in the way"),
+            Refusal::NotFound
+            | Refusal::Forbidden { .. }
+            | Refusal::ReadOnly
+            | Refusal::RunnerNotProtected
+            | Refusal::ProtectedEnvironment
+            | Refusal::PreconditionRequired
+            | Refusal::PreconditionFailed
+            | Refusal::KeyReused => OAuthDenied::new("unauthorized_client", "not for this client"),
+        }
+    }
+}
+
+impl IntoResponse for OAuthDenied {
+    fn into_response(self) -> Response {
+        if let Some(text) = &self.internal {
+            tracing::error!(code = self.error, text, "refused");
+        }
+        let body = OAuthError {
+            error: self.error.to_owned(),
+            error_description: self.description.to_owned(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(http::header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,233 @@
+//! Grants, on projects and on groups: two faces of the same calls.
+
+use super::Answered;
+use crate::etag::{self, IfMatch, Tagged};
+use crate::extract::{Body, Id, IdempotencyKey, LIST_BODY_LIMIT, MaintainerOfGroup, MaintainerOfProject, Page};
+use crate::problem::Denied;
+use crate::render;
+use crate::server::{Api, Server};
+use axum::response::Response;
+use http::StatusCode;
+use jobpass_api::{Grant, GrantList, List, NewGrant, Permissions};
+use jobpass_app::{DraftGrant, DraftPermissions, DraftSource, GrantPlace};
+use jobpass_domain::grant::{Conditions, SavedGrant};
+use jobpass_domain::ids::GrantId;
+
+/// The grants on the project
+#[utoipa::path(get, path = "/v1/projects/{project}/grants", tag = "grants", responses((status = 200, body = List<Grant>)))]
+pub(crate) async fn project_grant_list(api: Api, by: MaintainerOfProject, page: Page) -> Answered {
+    list(&api, by.into(), &page).await
+}
+
+/// Grant a source's jobs permissions on the project
+#[utoipa::path(post, path = "/v1/projects/{project}/grants", tag = "grants", request_body = NewGrant,
+    responses((status = 201, body = Grant)))]
+pub(crate) async fn project_grant_create(
+    api: Api,
+    by: MaintainerOfProject,
+    key: IdempotencyKey,
+    body: Body<NewGrant>,
+) -> Answered {
+    create(&api, by.into(), &key, "project_grant_create", body).await
+}
+
+/// Put the whole list of the project's grants at once; If-Match with the list's ETag is required
+#[utoipa::path(put, path = "/v1/projects/{project}/grants", tag = "grants", request_body = GrantList,
+    responses((status = 200, body = List<Grant>)))]
+pub(crate) async fn project_grant_replace(
+    api: Api,
+    by: MaintainerOfProject,
+    still: IfMatch,
+    body: Body<GrantList, LIST_BODY_LIMIT>,
+) -> Answered {
+    replace(&api, by.into(), still, body.value).await
+}
+
+/// Read a grant on the project
+#[utoipa::path(get, path = "/v1/projects/{project}/grants/{grant}", tag = "grants", responses((status = 200, body = Grant)))]
+pub(crate) async fn project_grant_read(api: Api, by: MaintainerOfProject, id: Id) -> Result<Tagged<Grant>, Denied> {
+    read(&api, by.into(), id).await
+}
+
+/// Write a grant on the project anew; If-Match is required
+#[utoipa::path(put, path = "/v1/projects/{project}/grants/{grant}", tag = "grants", request_body = NewGrant,
+    responses((status = 200, body = Grant)))]
+pub(crate) async fn project_grant_put(
+    api: Api,
+    by: MaintainerOfProject,
+    id: Id,
+    still: IfMatch,
+    body: Body<NewGrant>,
+) -> Result<Tagged<Grant>, Denied> {
+    put(&api, by.into(), id, still, body.value).await
+}
+
+/// Delete a grant on the project; If-Match is required
+#[utoipa::path(delete, path = "/v1/projects/{project}/grants/{grant}", tag = "grants", responses((status = 204)))]
+pub(crate) async fn project_grant_delete(
+    api: Api,
+    by: MaintainerOfProject,
+    id: Id,
+    still: IfMatch,
+) -> Result<StatusCode, Denied> {
+    delete(&api, by.into(), id, still).await
+}
+
+/// The grants on the group, which count for every project under it
+#[utoipa::path(get, path = "/v1/groups/{group}/grants", tag = "grants", responses((status = 200, body = List<Grant>)))]
+pub(crate) async fn group_grant_list(api: Api, by: MaintainerOfGroup, page: Page) -> Answered {
+    list(&api, by.into(), &page).await
+}
+
+/// Grant a source's jobs permissions on every project under the group
+#[utoipa::path(post, path = "/v1/groups/{group}/grants", tag = "grants", request_body = NewGrant, responses((status = 201, body = Grant)))]
+pub(crate) async fn group_grant_create(
+    api: Api,
+    by: MaintainerOfGroup,
+    key: IdempotencyKey,
+    body: Body<NewGrant>,
+) -> Answered {
+    create(&api, by.into(), &key, "group_grant_create", body).await
+}
+
+/// Put the whole list of the group's grants at once; If-Match with the list's ETag is required
+#[utoipa::path(put, path = "/v1/groups/{group}/grants", tag = "grants", request_body = GrantList,
+    responses((status = 200, body = List<Grant>)))]
+pub(crate) async fn group_grant_replace(
+    api: Api,
+    by: MaintainerOfGroup,
+    still: IfMatch,
+    body: Body<GrantList, LIST_BODY_LIMIT>,
+) -> Answered {
+    replace(&api, by.into(), still, body.value).await
+}
+
+/// Read a grant on the group
+#[utoipa::path(get, path = "/v1/groups/{group}/grants/{grant}", tag = "grants", responses((status = 200, body = Grant)))]
+pub(crate) async fn group_grant_read(api: Api, by: MaintainerOfGroup, id: Id) -> Result<Tagged<Grant>, Denied> {
+    read(&api, by.into(), id).await
+}
+
+/// Write a grant on the group anew; If-Match is required
+#[utoipa::path(put, path = "/v1/groups/{group}/grants/{grant}", tag = "grants", request_body = NewGrant,
+    responses((status = 200, body = Grant)))]
+pub(crate) async fn group_grant_put(
+    api: Api,
+    by: MaintainerOfGroup,
+    id: Id,
+    still: IfMatch,
+    body: Body<NewGrant>,
+) -> Result<Tagged<Grant>, Denied> {
+    put(&api, by.into(), id, still, body.value).await
+}
+
+/// Delete a grant on the group; If-Match is required
+#[utoipa::path(delete, path = "/v1/groups/{group}/grants/{grant}", tag = "grants", responses((status = 204)))]
+pub(crate) async fn group_grant_delete(
+    api: Api,
+    by: MaintainerOfGroup,
+    id: Id,
+    still: IfMatch,
+) -> Result<StatusCode, Denied> {
+    delete(&api, by.into(), id, still).await
+}
+
+async fn list(api: &Server, at: GrantPlace, page: &Page) -> Answered {
+    let rows = api.app.list_grants(at.place, &page.0).await?;
+    Ok(etag::tagged_as(
+        &render::list(rows, |saved| shown(api, saved)),
+        &list_tag(at.revision),
+    ))
+}
+
+async fn create(
+    api: &Server,
+    at: GrantPlace,
+    key: &IdempotencyKey,
+    operation: &'static str,
+    body: Body<NewGrant>,
+) -> Answered {
+    let once = key.once(operation, &body.raw);
+    let draft = draft(body.value);
+    let made = api.app.grant_create(&at, &draft, once.as_ref(), |saved| {
+        let body = shown(api, saved);
+        etag::rendered(&body, &body)
+    });
+    Ok(etag::created(made.await?))
+}
+
+async fn replace(api: &Server, at: GrantPlace, still: IfMatch, list: GrantList) -> Result<Response, Denied> {
+    let still = still.required()?;
+    let drafts: Vec<_> = list.items.into_iter().map(draft).collect();
+    let (rows, revision) = api
+        .app
+        .grants_replace(&at, &drafts, |revision| still.holds_for(|| list_tag(revision)))
+        .await?;
+    Ok(etag::tagged_as(
+        &render::list((rows, None), |saved| shown(api, saved)),
+        &list_tag(revision),
+    ))
+}
+
+async fn read(api: &Server, at: GrantPlace, id: Id) -> Result<Tagged<Grant>, Denied> {
+    let saved = api.app.find_grant(at.place, GrantId(id.0)).await?;
+    Ok(Tagged(shown(api, &saved)))
+}
+
+async fn put(api: &Server, at: GrantPlace, id: Id, still: IfMatch, new: NewGrant) -> Result<Tagged<Grant>, Denied> {
+    let id = GrantId(id.0);
+    api.app.find_grant(at.place, id).await?;
+    let still = still.required()?;
+    let saved = api
+        .app
+        .grant_put(&at, id, &draft(new), |current| still.holds(&shown(api, current)))
+        .await?;
+    Ok(Tagged(shown(api, &saved)))
+}
+
+async fn delete(api: &Server, at: GrantPlace, id: Id, still: IfMatch) -> Result<StatusCode, Denied> {
+    let id = GrantId(id.0);
+    api.app.find_grant(at.place, id).await?;
+    let still = still.required()?;
+    api.app
+        .grant_delete(&at, id, |current| still.holds(&shown(api, current)))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(api: &Server, saved: &SavedGrant) -> Grant {
+    render::grant(saved, &api.app.catalogue())
+}
+
+/// A list's tag is its revision: pages of one list share it.
+fn list_tag(revision: i64) -> String {
+    format!("grants-{revision}")
+}
+
+fn draft(new: NewGrant) -> DraftGrant {
+    let text = |label: jobpass_domain::text::Label| String::from(label);
+    let conditions = new.conditions;
+    DraftGrant {
+        source: DraftSource {
+            project: new.source.project.map(text),
+            group: new.source.group.map(text),
+            except: new.source.except.into_iter().map(text).collect(),
+        },
+        permissions: match new.permissions {
+            Permissions::Everything => DraftPermissions::Everything,
+            Permissions::List(texts) => DraftPermissions::List(texts),
+        },
+        conditions: Conditions {
+            refs: conditions.refs,
+            protected_refs_only: conditions.protected_refs_only,
+            environments: conditions.environments,
+            triggers: conditions.triggers,
+            allow_forks: conditions.allow_forks,
+            within_actor_role: conditions.within_actor_role,
+            vouched_by: conditions.vouched_by,
+        },
+        selectors: new.selectors,
+        expires_at: new.expires_at,
+        note: new.note.map(String::from).unwrap_or_default(),
+    }
+}

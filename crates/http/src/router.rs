@@ -1,0 +1,104 @@
+//! The whole API on one page.
+
+use crate::limit::limit_failures;
+use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
+use crate::openapi::{self, ApiDoc};
+use crate::problem::{Denied, name_request};
+use crate::rest::{
+    audit_event::*, authorize::*, catalogue::*, grant::*, group::*, health::*, job::*, job_token::*, member::*,
+    project::*, runner::*, service::*, user::*,
+};
+use crate::server::Server;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use jobpass_app::Refusal;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+/// Every operation, in the order in which the documentation shows them.
+pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        // what can be permitted
+        .routes(routes!(catalogue_read))
+        .routes(routes!(resource_create))
+        // registry
+        .routes(routes!(group_list, group_create))
+        .routes(routes!(group_read, group_update, group_delete))
+        .routes(routes!(group_member_list))
+        .routes(routes!(group_member_put, group_member_delete))
+        .routes(routes!(project_list, project_create))
+        .routes(routes!(project_read, project_update, project_delete))
+        .routes(routes!(project_member_list))
+        .routes(routes!(project_member_put, project_member_delete))
+        // callers
+        .routes(routes!(user_list, user_create))
+        .routes(routes!(user_read, user_update, user_delete))
+        .routes(routes!(user_token_list, user_token_create))
+        .routes(routes!(user_token_read, user_token_revoke))
+        .routes(routes!(runner_list, runner_create))
+        .routes(routes!(runner_read, runner_update, runner_delete))
+        .routes(routes!(runner_secret_list, runner_secret_create))
+        .routes(routes!(runner_secret_delete))
+        .routes(routes!(service_list, service_create))
+        .routes(routes!(service_read, service_update, service_delete))
+        .routes(routes!(service_secret_list, service_secret_create))
+        .routes(routes!(service_secret_delete))
+        // grants
+        .routes(routes!(project_grant_list, project_grant_create, project_grant_replace))
+        .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))
+        .routes(routes!(group_grant_list, group_grant_create, group_grant_replace))
+        .routes(routes!(group_grant_read, group_grant_put, group_grant_delete))
+        // tokens, from mint to end
+        .routes(routes!(job_token_mint))
+        .routes(routes!(job_token_narrow))
+        .routes(routes!(job_token_self, job_token_give_up))
+        .routes(routes!(job_token_list))
+        .routes(routes!(job_token_revoke))
+        .routes(routes!(job_heartbeat))
+        .routes(routes!(job_finish))
+        .routes(routes!(pipeline_finish))
+        .routes(routes!(project_revoke_tokens))
+        .routes(routes!(pipeline_revoke_tokens))
+        .routes(routes!(job_revoke_tokens))
+        .routes(routes!(runner_revoke_tokens))
+        .routes(routes!(leaked_token_report))
+        // decisions
+        .routes(routes!(authorize))
+        .routes(routes!(oauth_introspect))
+        .routes(routes!(oauth_revoke))
+        .routes(routes!(oauth_token))
+        .routes(routes!(oauth_metadata))
+        // record and operations
+        .routes(routes!(audit_event_list))
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+}
+
+/// The API with its documentation, for a server to serve.
+pub fn router(server: Arc<Server>) -> Router {
+    let (operations, document) = operations().split_for_parts();
+    let document = openapi::complete(document);
+    operations
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .fallback(async || Denied::NoRoute)
+        .method_not_allowed_fallback(async || Denied::MethodNotAllowed)
+        .layer(from_fn_with_state(Arc::clone(&server), limit_failures))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&server), name_request))
+        .with_state(server)
+}
+
+/// A panic is a defect of ours: told like any other, and never as a broken connection.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that the layer wants")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    Denied::from(Refusal::Internal(format!("panic: {}", text.unwrap_or("without words")))).into_response()
+}

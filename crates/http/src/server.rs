@@ -1,0 +1,31 @@
+//! What every handler stands on.
+
+use crate::limit::FailureLimit;
+use axum::extract::State;
+use jobpass_app::App;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The issuer, as it stands in every `iss` and in the metadata: no trailing slash.
+    pub issuer: String,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    pub app: Arc<App>,
+    pub config: Config,
+    pub(crate) failures: FailureLimit,
+}
+
+impl Server {
+    pub fn new(app: Arc<App>, config: Config) -> Server {
+        Server {
+            app,
+            config,
+            failures: FailureLimit::default(),
+        }
+    }
+}
+
+pub(crate) type Api = State<Arc<Server>>;

@@ -1,0 +1,99 @@
+//! The subcommands. Standard output holds what a command answers, and nothing else; errors and logs go to
+//! standard error.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks through them"
+)]
+
+use crate::database::Opened;
+use crate::settings::DatabaseSettings;
+use crate::{Failure, Settings, start, telemetry};
+use clap::{Parser, Subcommand};
+use jobpass_app::{App, Clock};
+use std::process::ExitCode;
+use time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A token for each CI job that opens only what maintainers granted to it, and dies with the job.
+#[derive(Parser, Debug)]
+#[command(name = "jobpass", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the server
+    Serve(Box<Settings>),
+    /// Bring the database's schema up to date
+    Migrate(DatabaseSettings),
+    /// Print a new API token of the administrator `admin`
+    BootstrapAdmin(DatabaseSettings),
+    /// Print the OpenAPI document
+    Openapi,
+}
+
+/// Runs the command line of this process.
+pub async fn run() -> ExitCode {
+    match dispatch(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("jobpass: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(settings) => serve(*settings).await,
+        Command::Migrate(database) => {
+            Opened::for_command(&database).await?.close().await;
+            Ok(())
+        }
+        Command::BootstrapAdmin(database) => bootstrap_admin(&database).await,
+        Command::Openapi => {
+            let document = jobpass_http::openapi()
+                .to_pretty_json()
+                .map_err(|error| Failure::Io(error.into()))?;
+            println!("{document}");
+            Ok(())
+        }
+    }
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    telemetry::start(&settings);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let starting = start(settings, Clock::system());
+    tokio::pin!(starting);
+    // A signal while the database starts ends that, too.
+    let running = tokio::select! {
+        started = &mut starting => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+async fn bootstrap_admin(database: &DatabaseSettings) -> Result<(), Failure> {
+    let opened = Opened::for_command(database).await?;
+    let settings = jobpass_app::Settings {
+        max_job_timeout: Duration::DAY,
+    };
+    let app = App::new(opened.db.clone(), Clock::system(), settings);
+    let secret = app.bootstrap_admin().await;
+    opened.close().await;
+    let secret = secret.map_err(|refusal| Failure::Database(format!("{refusal:?}")))?;
+    println!("{}", secret.expose());
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Every setting, as a flag or a `JOBPASS_…` variable, each with a default that works.
+
+use crate::Failure;
+use clap::{Args, ValueEnum};
+use jobpass_domain::job::MAX_TIMEOUT;
+use jobpass_persistence::embedded;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use time::Duration;
+
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "JOBPASS_LISTEN", default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+
+    /// A proxy in front of the listener terminates TLS: allows an address that is not loopback
+    #[arg(long, env = "JOBPASS_BEHIND_TLS_PROXY")]
+    pub behind_tls_proxy: bool,
+
+    /// The issuer, as clients reach it [default: http:// and the bound address]
+    #[arg(long, env = "JOBPASS_ISSUER")]
+    pub issuer: Option<String>,
+
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+
+    /// The longest timeout of a job, in seconds, up to 604800
+    #[arg(long, env = "JOBPASS_MAX_JOB_TIMEOUT_SECS", default_value_t = 86400)]
+    pub max_job_timeout_secs: u32,
+
+    /// How log lines are written
+    #[arg(long, env = "JOBPASS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged, as in `info` or `jobpass_http=debug`
+    #[arg(long, env = "JOBPASS_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Which database; shared by every command that needs one.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseSettings {
+    /// A PostgreSQL server (15 or newer) to use [default: a private one under the data folder]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Folder of the private PostgreSQL [default: /var/lib/jobpass as root, else under the user's data folder]
+    #[arg(long, env = "JOBPASS_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The most connections to the database
+    #[arg(long, env = "JOBPASS_DB_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub db_connections: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl DatabaseSettings {
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
+        self.data_dir
+            .clone()
+            .map_or_else(|| Ok(embedded::default_data_dir()?), Ok)
+    }
+}
+
+impl Settings {
+    /// What can be said before anything is started.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if !self.listen.ip().is_loopback() && !self.behind_tls_proxy {
+            return Err(Failure::PlainHttp(self.listen));
+        }
+        if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
+            return Err(Failure::Issuer);
+        }
+        if self.max_job_timeout_secs == 0 || self.max_job_timeout() > MAX_TIMEOUT {
+            return Err(Failure::MaxJobTimeout);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn max_job_timeout(&self) -> Duration {
+        Duration::seconds(self.max_job_timeout_secs.into())
+    }
+}
+
+/// RFC 8414, section 2; http is for trying out.
+fn is_issuer(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or(text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && !rest.ends_with('/') && !rest.contains(['?', '#', ' '])
+    })
+}

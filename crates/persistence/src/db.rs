@@ -1,0 +1,150 @@
+//! The pool, and the only way to write: a transaction that ends with an audit event.
+
+use crate::{Error, Result, audit};
+use jobpass_domain::audit::{Actor, Change};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// A version 7 id of this moment.
+pub fn id_at(now: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))
+}
+
+/// Who writes, when, and in answer to which request.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    pub actor: Actor,
+    pub now: OffsetDateTime,
+    pub request_id: Option<Uuid>,
+}
+
+/// How to reach the server that a URL names.
+pub fn connect_options(url: &str) -> Result<PgConnectOptions, String> {
+    url.parse().map_err(|error: sqlx::Error| error.to_string())
+}
+
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: PgPool,
+}
+
+impl Db {
+    /// A pool that connects when it is first used.
+    pub fn new(options: PgConnectOptions, max_connections: u32) -> Db {
+        let options = options.application_name("jobpass").options([
+            ("timezone", "UTC"),
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "30s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options);
+        Db { pool }
+    }
+
+    /// Brings the schema up to date, under a lock: two servers may start at once.
+    pub async fn migrate(&self) -> Result<()> {
+        sqlx::migrate!("../../migrations")
+            .run(&self.pool)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::Execute(error) => Error::from(error),
+                other => Error::Internal(other.to_string()),
+            })
+    }
+
+    pub async fn ensure_partitions(&self, moment: OffsetDateTime) -> Result<()> {
+        sqlx::query!("select ensure_partitions($1)", moment)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Drops what has expired whole: partitions of job tokens, and idempotency records.
+    pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
+        sqlx::query!("select drop_expired_partitions($1)", now)
+            .fetch_one(&self.pool)
+            .await?;
+        sqlx::query!("delete from idempotency_keys where expires_at <= $1", now)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The database's clock: the one that counts.
+    pub async fn clock(&self) -> Result<OffsetDateTime> {
+        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(&self.pool)
+            .await?)
+    }
+
+    pub async fn server_version(&self) -> Result<i32> {
+        let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#);
+        Ok(version.fetch_one(&self.pool).await?)
+    }
+
+    /// For reads outside of a transaction.
+    pub fn read(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Commits when `work` answers `Ok`, rolls back when it does not, and refuses to commit what left no audit event.
+    pub async fn transaction<T, E: From<Error>>(
+        &self,
+        context: Context,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut tx = Tx {
+            inner: self.pool.begin().await.map_err(Error::from)?,
+            context,
+            audited: false,
+        };
+        let answer = work(&mut tx).await?;
+        if !tx.audited {
+            return Err(Error::Unaudited.into());
+        }
+        tx.inner.commit().await.map_err(Error::from)?;
+        Ok(answer)
+    }
+}
+
+/// A transaction under way. Every function that writes takes one; nothing else makes one.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+    context: Context,
+    audited: bool,
+}
+
+impl Tx {
+    /// The connection, for statements inside the transaction.
+    pub fn on(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        self.context.now
+    }
+
+    /// Writes the audit event of a change.
+    pub async fn audit(&mut self, change: &Change) -> Result<()> {
+        let context = self.context;
+        audit::insert(&mut self.inner, &context, change).await?;
+        self.audited = true;
+        Ok(())
+    }
+
+    /// For writes that change nothing a maintainer would ask about: a heartbeat, a repeated call.
+    pub fn nothing_to_audit(&mut self) {
+        self.audited = true;
+    }
+}

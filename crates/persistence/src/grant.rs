@@ -1,0 +1,328 @@
+//! Grants.
+
+use crate::error::{parsed, stored};
+use crate::{Result, Tx};
+use jobpass_domain::catalogue::Catalogue;
+use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::grant::{Conditions, Grant, SavedGrant, Selectors, Source, VouchedBy};
+use jobpass_domain::ids::{GrantId, GroupId, ProjectId, UserId};
+use jobpass_domain::permission::PermissionSet;
+use jobpass_domain::pipeline::Trigger;
+use jobpass_domain::place::Place;
+use serde::Deserialize;
+use sqlx::PgExecutor;
+use std::collections::BTreeMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// The columns that a decision reads; also decoded from the JSON that the question statement gathers.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Columns {
+    id: Uuid,
+    source_project_id: Option<Uuid>,
+    source_group_id: Option<Uuid>,
+    except_ids: Vec<Uuid>,
+    permissions: Vec<String>,
+    refs: Option<Vec<String>>,
+    protected_refs_only: bool,
+    environments: Option<Vec<String>>,
+    triggers: Option<Vec<String>>,
+    allow_forks: bool,
+    within_actor_role: bool,
+    vouched_by: String,
+    selectors: BTreeMap<String, Vec<String>>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+impl Columns {
+    /// A permission or selector whose resource type is unknown here gives nothing: it is left out of the
+    /// permissions, and a selector of it binds nothing that could be held.
+    pub(crate) fn into_grant(self, catalogue: &Catalogue) -> Result<Grant> {
+        let known = self.permissions.iter().filter_map(|text| catalogue.parse(text).ok());
+        let permissions = known.fold(PermissionSet::EMPTY, PermissionSet::union);
+        let source = match (self.source_project_id, self.source_group_id) {
+            (Some(project), _) => Source::Project(ProjectId(project)),
+            (None, group) => Source::Group {
+                group: GroupId(stored(group)?),
+                except: self.except_ids,
+            },
+        };
+        let mut selectors = Selectors::default();
+        for (resource, patterns) in self.selectors {
+            if let Some(resource) = catalogue.find(&resource) {
+                selectors.0.insert(resource.slot, globs(patterns)?);
+            }
+        }
+        let triggers = self
+            .triggers
+            .map(|names| names.iter().map(|name| stored(Trigger::named(name))).collect());
+        Ok(Grant {
+            id: GrantId(self.id),
+            source,
+            permissions,
+            conditions: Conditions {
+                refs: parsed(
+                    self.refs
+                        .map(|refs| refs.into_iter().map(RefPattern::parse).collect())
+                        .transpose(),
+                )?,
+                protected_refs_only: self.protected_refs_only,
+                environments: self.environments.map(globs).transpose()?,
+                triggers: triggers.transpose()?,
+                allow_forks: self.allow_forks,
+                within_actor_role: self.within_actor_role,
+                vouched_by: stored(VouchedBy::named(&self.vouched_by))?,
+            },
+            selectors,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+pub(crate) fn globs(patterns: Vec<String>) -> Result<Vec<Glob>> {
+    parsed(patterns.into_iter().map(Glob::parse).collect())
+}
+
+struct Row {
+    columns: sqlx::types::Json<Columns>,
+    project_id: Option<Uuid>,
+    group_id: Option<Uuid>,
+    everything: bool,
+    note: String,
+    source_path: String,
+    except_paths: Vec<String>,
+    created_by: Option<Uuid>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl Row {
+    fn into_saved(self, catalogue: &Catalogue) -> Result<SavedGrant> {
+        Ok(SavedGrant {
+            grant: self.columns.0.into_grant(catalogue)?,
+            place: Place::from_ids(self.group_id, self.project_id),
+            everything: self.everything,
+            note: self.note,
+            source_path: self.source_path,
+            except_paths: self.except_paths,
+            created_by: self.created_by.map(UserId),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+/// One page of the grants that live on a place, oldest first; with `id`, that one only.
+async fn select(
+    db: impl PgExecutor<'_>,
+    place: Place,
+    id: Option<GrantId>,
+    after: Option<GrantId>,
+    limit: i64,
+    catalogue: &Catalogue,
+) -> Result<Vec<SavedGrant>> {
+    sqlx::query_as!(
+        Row,
+        r#"select to_jsonb(g) as "columns!: sqlx::types::Json<Columns>", g.project_id, g.group_id, g.everything, g.note,
+            coalesce(sp.path, sg.path) as "source_path!",
+            array(select path from projects where id = any(g.except_ids) union select path from groups where id = any(g.except_ids)
+                  order by path) as "except_paths!",
+            g.created_by, g.created_at, g.updated_at
+         from grants g left join projects sp on sp.id = g.source_project_id left join groups sg on sg.id = g.source_group_id
+         where (g.project_id = $1 or g.group_id = $2) and ($3::uuid is null or g.id = $3) and ($4::uuid is null or g.id > $4)
+         order by g.id limit $5"#,
+        place.project_id(),
+        place.group_id(),
+        id.map(Uuid::from),
+        after.map(Uuid::from),
+        limit
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(|row| row.into_saved(catalogue))
+    .collect()
+}
+
+/// Oldest first.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    place: Place,
+    after: Option<GrantId>,
+    limit: i64,
+    catalogue: &Catalogue,
+) -> Result<Vec<SavedGrant>> {
+    select(db, place, None, after, limit, catalogue).await
+}
+
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    place: Place,
+    id: GrantId,
+    catalogue: &Catalogue,
+) -> Result<Option<SavedGrant>> {
+    Ok(select(db, place, Some(id), None, 1, catalogue).await?.pop())
+}
+
+pub async fn count(tx: &mut Tx, place: Place) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "count!" from grants where project_id = $1 or group_id = $2"#,
+        place.project_id(),
+        place.group_id()
+    )
+    .fetch_one(tx.on())
+    .await?)
+}
+
+/// A grant to be written, by insert or in place of an old one.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub grant: &'a Grant,
+    pub place: Place,
+    pub everything: bool,
+    pub note: &'a str,
+    pub created_by: Option<UserId>,
+}
+
+/// The grant's lists as the columns hold them.
+struct Texts {
+    except: Vec<Uuid>,
+    source_project: Option<Uuid>,
+    source_group: Option<Uuid>,
+    permissions: Vec<String>,
+    refs: Option<Vec<String>>,
+    environments: Option<Vec<String>>,
+    triggers: Option<Vec<String>>,
+    selectors: serde_json::Value,
+}
+
+impl Texts {
+    fn of(grant: &Grant, catalogue: &Catalogue) -> Texts {
+        let texts = |globs: &Vec<Glob>| globs.iter().map(|glob| glob.as_str().to_owned()).collect::<Vec<_>>();
+        let (source_project, source_group, except) = match &grant.source {
+            Source::Project(project) => (Some(project.0), None, vec![]),
+            Source::Group { group, except } => (None, Some(group.0), except.clone()),
+        };
+        let selectors: BTreeMap<_, _> = grant
+            .selectors
+            .0
+            .iter()
+            .filter_map(|(slot, globs)| Some((catalogue.get(*slot)?.name.clone(), texts(globs))))
+            .collect();
+        Texts {
+            except,
+            source_project,
+            source_group,
+            permissions: catalogue.format(grant.permissions),
+            refs: grant
+                .conditions
+                .refs
+                .as_ref()
+                .map(|refs| refs.iter().map(|one| one.as_str().to_owned()).collect()),
+            environments: grant.conditions.environments.as_ref().map(texts),
+            triggers: grant
+                .conditions
+                .triggers
+                .as_ref()
+                .map(|all| all.iter().map(|one| one.name().to_owned()).collect()),
+            selectors: serde_json::json!(selectors),
+        }
+    }
+}
+
+pub async fn insert(tx: &mut Tx, write: &Write<'_>, catalogue: &Catalogue) -> Result<()> {
+    let (grant, texts, now) = (write.grant, Texts::of(write.grant, catalogue), tx.now());
+    sqlx::query!(
+        "insert into grants (id, project_id, group_id, source_project_id, source_group_id, except_ids, everything, permissions, refs,
+            protected_refs_only, environments, triggers, allow_forks, within_actor_role, vouched_by, selectors, note, expires_at,
+            created_by, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)",
+        grant.id.0,
+        write.place.project_id(),
+        write.place.group_id(),
+        texts.source_project,
+        texts.source_group,
+        &texts.except,
+        write.everything,
+        &texts.permissions,
+        texts.refs.as_deref(),
+        grant.conditions.protected_refs_only,
+        texts.environments.as_deref(),
+        texts.triggers.as_deref(),
+        grant.conditions.allow_forks,
+        grant.conditions.within_actor_role,
+        grant.conditions.vouched_by.name(),
+        texts.selectors,
+        write.note,
+        grant.expires_at,
+        write.created_by.map(Uuid::from),
+        now
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
+}
+
+/// Everything but where it lives and who created it.
+pub async fn update(tx: &mut Tx, write: &Write<'_>, catalogue: &Catalogue) -> Result<()> {
+    let (grant, texts, now) = (write.grant, Texts::of(write.grant, catalogue), tx.now());
+    sqlx::query!(
+        "update grants set source_project_id = $2, source_group_id = $3, except_ids = $4, everything = $5, permissions = $6, refs = $7,
+            protected_refs_only = $8, environments = $9, triggers = $10, allow_forks = $11, within_actor_role = $12,
+            vouched_by = $13, selectors = $14, note = $15, expires_at = $16, updated_at = $17
+         where id = $1",
+        grant.id.0,
+        texts.source_project,
+        texts.source_group,
+        &texts.except,
+        write.everything,
+        &texts.permissions,
+        texts.refs.as_deref(),
+        grant.conditions.protected_refs_only,
+        texts.environments.as_deref(),
+        texts.triggers.as_deref(),
+        grant.conditions.allow_forks,
+        grant.conditions.within_actor_role,
+        grant.conditions.vouched_by.name(),
+        texts.selectors,
+        write.note,
+        grant.expires_at,
+        now
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
+}
+
+pub async fn delete(tx: &mut Tx, id: GrantId) -> Result<()> {
+    sqlx::query!("delete from grants where id = $1", id.0)
+        .execute(tx.on())
+        .await?;
+    Ok(())
+}
+
+/// The grants that name this source, wherever they live: with where, for the audit events of their deletion.
+pub async fn naming(tx: &mut Tx, source: Place) -> Result<Vec<(GrantId, Place)>> {
+    let rows = sqlx::query!(
+        "select id, project_id, group_id from grants where source_project_id = $1 or source_group_id = $2",
+        source.project_id(),
+        source.group_id()
+    );
+    let rows = rows.fetch_all(tx.on()).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (GrantId(row.id), Place::from_ids(row.group_id, row.project_id)))
+        .collect())
+}
+
+/// Takes a deleted project or group out of every `except` list.
+pub async fn forget_exception(tx: &mut Tx, id: Uuid) -> Result<()> {
+    sqlx::query!(
+        "update grants set except_ids = array_remove(except_ids, $1) where $1 = any(except_ids)",
+        id
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Resource services.
+
+use crate::error::{parsed, stored};
+use crate::{Result, Tx};
+use jobpass_domain::ids::{ProjectId, ServiceId};
+use jobpass_domain::service::Service;
+use jobpass_domain::text::{AudienceUri, Label};
+use sqlx::{PgExecutor, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) resources: Option<Vec<String>>,
+    pub(crate) project_id: Option<Uuid>,
+    pub(crate) project_path: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) audience_required: bool,
+    pub(crate) answer_seconds: i32,
+    pub(crate) paused: bool,
+    pub(crate) created_at: OffsetDateTime,
+}
+
+impl Row {
+    pub(crate) fn into_service(self) -> Result<Service> {
+        Ok(Service {
+            id: ServiceId(self.id),
+            name: parsed(Label::parse(self.name))?,
+            resources: self.resources,
+            project: self.project_id.map(ProjectId),
+            project_path: self.project_path,
+            audience: parsed(self.audience.map(AudienceUri::parse).transpose())?,
+            audience_required: self.audience_required,
+            answer_seconds: stored(u32::try_from(self.answer_seconds).ok())?,
+            paused: self.paused,
+            created_at: self.created_at,
+        })
+    }
+}
+
+fn seconds(service: &Service) -> i32 {
+    i32::try_from(service.answer_seconds).unwrap_or(i32::MAX)
+}
+
+pub async fn insert(tx: &mut Tx, service: &Service) -> Result<()> {
+    sqlx::query!(
+        "insert into services (id, name, resources, project_id, audience, audience_required, answer_seconds, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        service.id.0,
+        service.name.as_str(),
+        service.resources.as_deref(),
+        service.project.map(Uuid::from),
+        service.audience.as_deref(),
+        service.audience_required,
+        seconds(service),
+        service.created_at
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
+}
+
+pub async fn find(db: impl PgExecutor<'_>, id: ServiceId) -> Result<Option<Service>> {
+    sqlx::query_as!(
+        Row,
+        r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
+            s.answer_seconds, s.paused, s.created_at
+         from services s left join projects p on p.id = s.project_id where s.id = $1"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Row::into_service)
+    .transpose()
+}
+
+/// Held until the transaction ends.
+pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<Option<Service>> {
+    sqlx::query!("select id from services where id = $1 for update", id.0)
+        .fetch_optional(tx.on())
+        .await?;
+    find(tx.on(), id).await
+}
+
+/// Oldest first.
+pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Service>> {
+    sqlx::query_as!(
+        Row,
+        r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
+            s.answer_seconds, s.paused, s.created_at
+         from services s left join projects p on p.id = s.project_id
+         where $1::uuid is null or s.id > $1 order by s.id limit $2"#,
+        after,
+        limit
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Row::into_service)
+    .collect()
+}
+
+pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
+    sqlx::query!(
+        "update services set name = $2, resources = $3, audience = $4, audience_required = $5, answer_seconds = $6, paused = $7
+         where id = $1",
+        service.id.0,
+        service.name.as_str(),
+        service.resources.as_deref(),
+        service.audience.as_deref(),
+        service.audience_required,
+        seconds(service),
+        service.paused
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
+}
+
+pub async fn delete(tx: &mut Tx, id: ServiceId) -> Result<()> {
+    sqlx::query!("delete from services where id = $1", id.0)
+        .execute(tx.on())
+        .await?;
+    Ok(())
+}
+
+/// The services that serve a project.
+pub async fn ids_for(tx: &mut Tx, project: ProjectId) -> Result<Vec<ServiceId>> {
+    let ids = sqlx::query_scalar!("select id from services where project_id = $1", project.0);
+    Ok(ids.fetch_all(tx.on()).await?.into_iter().map(ServiceId).collect())
+}
