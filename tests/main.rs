@@ -1,0 +1,23 @@
+//! The black-box tests: a real server, a real PostgreSQL, a real HTTP client. One binary, one module a
+//! subject; no mocks, no sleeps, no order between tests.
+
+mod support;
+
+mod bad_input;
+mod bearer;
+mod callers;
+mod client_authentication;
+mod command_line;
+mod decisions;
+mod derived;
+mod grants;
+mod idempotency;
+mod introspection;
+mod lifecycle;
+mod metadata;
+mod minting;
+mod races;
+mod registry;
+mod revocation;
+mod sdk;
+mod token_endpoint;
