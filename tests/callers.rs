@@ -1,2 +1,289 @@
 //! The golden matrix "every operation × every kind of caller" → status. `callers.golden` is for people to
 //! read in a diff; `UPDATE_GOLDEN=1` writes it anew. An operation without a row fails.
+
+use crate::support::World;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+const CALLERS: [&str; 12] = [
+    "nobody", "runner", "other runner", "service", "job token", "guest", "reporter", "developer", "maintainer", "owner", "stranger", "admin",
+];
+
+/// A call that would do something, on things made for it alone.
+struct Call {
+    path: String,
+    body: Option<Value>,
+    /// A form instead of JSON.
+    form: Option<Vec<(&'static str, String)>>,
+    if_match: bool,
+}
+
+fn call(path: impl Into<String>) -> Call {
+    Call { path: path.into(), body: None, form: None, if_match: false }
+}
+
+impl Call {
+    fn json(self, body: Value) -> Call {
+        Call { body: Some(body), ..self }
+    }
+
+    fn form(self, form: &[(&'static str, &str)]) -> Call {
+        Call { form: Some(form.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()), ..self }
+    }
+
+    fn if_match(self) -> Call {
+        Call { if_match: true, ..self }
+    }
+}
+
+/// Makes things for one call: `n` keeps them apart.
+struct Maker<'a> {
+    world: &'a World,
+    n: usize,
+}
+
+impl Maker<'_> {
+    async fn make(&self, path: &str, body: Value) -> Value {
+        self.world.server.post(path, self.world.admin(), body).await.expect(201).json
+    }
+
+    async fn group(&self) -> String {
+        self.make("/v1/groups", json!({ "path": format!("acme/g{}", self.n) })).await;
+        format!("/v1/groups/acme%2Fg{}", self.n)
+    }
+
+    async fn project(&self) -> String {
+        self.make("/v1/projects", json!({ "path": format!("acme/p{}", self.n) })).await;
+        format!("/v1/projects/acme%2Fp{}", self.n)
+    }
+
+    async fn user(&self) -> String {
+        self.make("/v1/users", json!({ "name": format!("u{}", self.n) })).await;
+        format!("u{}", self.n)
+    }
+
+    async fn user_token(&self) -> String {
+        let user = self.user().await;
+        id(&self.make("/v1/user-tokens", json!({ "user": user })).await)
+    }
+
+    /// A runner of `acme/web`.
+    async fn runner(&self) -> String {
+        id(&self.make("/v1/runners", json!({ "name": "r", "project": "acme/web" })).await)
+    }
+
+    async fn service(&self) -> String {
+        self.make("/v1/services", json!({ "name": "s" })).await["client_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn secret(&self, of: &str) -> String {
+        let path = format!("/v1/{of}/secrets");
+        format!("{path}/{}", id(&self.make(&path, json!({})).await))
+    }
+
+    async fn grant(&self, place: &str) -> String {
+        let path = format!("/v1/{place}/grants");
+        format!("{path}/{}", id(&self.make(&path, new_grant()).await))
+    }
+
+    /// A job of `acme/web`, opened by the world's runner.
+    async fn minted(&self) -> Value {
+        self.world.mint(&format!("k{}", self.n), json!({})).await
+    }
+}
+
+fn id(made: &Value) -> String {
+    made["id"].as_str().unwrap().to_owned()
+}
+
+fn new_grant() -> Value {
+    json!({ "source": { "project": "acme/web" }, "permissions": ["packages:read"] })
+}
+
+/// The rows: what each operation is called with.
+async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
+    let n = make.n;
+    let web = "/v1/projects/acme%2Fweb";
+    let acme = "/v1/groups/acme";
+    let field = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
+    Some(match operation {
+        "catalogue_read" => call("/v1/catalogue"),
+        "resource_create" => call("/v1/catalogue/resources").json(json!({ "name": format!("type_{n}"), "description": "d" })),
+
+        "group_list" => call("/v1/groups"),
+        "group_create" => call("/v1/groups").json(json!({ "path": format!("acme/new{n}") })),
+        "group_read" => call(acme),
+        "group_update" => call(make.group().await).json(json!({ "floor": "audit" })),
+        "group_delete" => call(make.group().await),
+        "group_member_list" => call(format!("{acme}/members")),
+        "group_member_put" => call(format!("{acme}/members/{}", make.user().await)).json(json!({ "role": "guest" })),
+        "group_member_delete" => {
+            let path = format!("{acme}/members/{}", make.user().await);
+            make.world.server.put(&path, make.world.admin(), json!({ "role": "guest" })).await.expect(200);
+            call(path)
+        }
+
+        "project_list" => call("/v1/projects"),
+        "project_create" => call("/v1/projects").json(json!({ "path": format!("acme/new{n}") })),
+        "project_read" => call(web),
+        "project_update" => call(make.project().await).json(json!({ "mode": "audit" })),
+        "project_delete" => call(make.project().await),
+        "project_member_list" => call(format!("{web}/members")),
+        "project_member_put" => call(format!("{web}/members/{}", make.user().await)).json(json!({ "role": "guest" })),
+        "project_member_delete" => {
+            let path = format!("{web}/members/{}", make.user().await);
+            make.world.server.put(&path, make.world.admin(), json!({ "role": "guest" })).await.expect(200);
+            call(path)
+        }
+
+        "user_list" => call("/v1/users"),
+        "user_create" => call("/v1/users").json(json!({ "name": format!("new{n}") })),
+        "user_read" => call(format!("/v1/users/{}", make.user().await)),
+        "user_update" => call(format!("/v1/users/{}", make.user().await)).json(json!({ "name": format!("renamed{n}") })),
+        "user_delete" => call(format!("/v1/users/{}", make.user().await)),
+        "user_token_list" => call("/v1/user-tokens"),
+        "user_token_create" => call("/v1/user-tokens").json(json!({ "user": make.user().await })),
+        "user_token_read" | "user_token_revoke" => call(format!("/v1/user-tokens/{}", make.user_token().await)),
+
+        "runner_list" => call("/v1/runners"),
+        "runner_create" => call("/v1/runners").json(json!({ "name": "r", "project": "acme/web" })),
+        "runner_read" | "runner_delete" => call(format!("/v1/runners/{}", make.runner().await)),
+        "runner_update" => call(format!("/v1/runners/{}", make.runner().await)).json(json!({ "paused": true })),
+        "runner_secret_list" => call(format!("/v1/runners/{}/secrets", make.runner().await)),
+        "runner_secret_create" => call(format!("/v1/runners/{}/secrets", make.runner().await)).json(json!({})),
+        "runner_secret_delete" => call(make.secret(&format!("runners/{}", make.runner().await)).await),
+        "runner_revoke_tokens" => call(format!("/v1/runners/{}/revoke-tokens", make.runner().await)).json(json!({})),
+
+        "service_list" => call("/v1/services"),
+        "service_create" => call("/v1/services").json(json!({ "name": "s" })),
+        "service_read" | "service_delete" => call(format!("/v1/services/{}", make.service().await)),
+        "service_update" => call(format!("/v1/services/{}", make.service().await)).json(json!({ "paused": true })),
+        "service_secret_list" => call(format!("/v1/services/{}/secrets", make.service().await)),
+        "service_secret_create" => call(format!("/v1/services/{}/secrets", make.service().await)).json(json!({})),
+        "service_secret_delete" => call(make.secret(&format!("services/{}", make.service().await)).await),
+
+        "project_grant_list" => call(format!("{web}/grants")),
+        "project_grant_create" => call(format!("{web}/grants")).json(new_grant()),
+        "project_grant_replace" => call(format!("{web}/grants")).json(json!({ "items": [new_grant()] })).if_match(),
+        "project_grant_read" => call(make.grant("projects/acme%2Fweb").await),
+        "project_grant_put" => call(make.grant("projects/acme%2Fweb").await).json(new_grant()).if_match(),
+        "project_grant_delete" => call(make.grant("projects/acme%2Fweb").await).if_match(),
+        "group_grant_list" => call(format!("{acme}/grants")),
+        "group_grant_create" => call(format!("{acme}/grants")).json(new_grant()),
+        "group_grant_replace" => call(format!("{acme}/grants")).json(json!({ "items": [new_grant()] })).if_match(),
+        "group_grant_read" => call(make.grant("groups/acme").await),
+        "group_grant_put" => call(make.grant("groups/acme").await).json(new_grant()).if_match(),
+        "group_grant_delete" => call(make.grant("groups/acme").await).if_match(),
+
+        "job_token_mint" => call("/v1/job-tokens").json(World::mint_body(&format!("new{n}"), json!({}))),
+        "job_token_narrow" => call("/v1/job-tokens/narrow").json(json!({ "permissions": [] })),
+        "job_token_self" | "job_token_give_up" => call("/v1/job-tokens/self"),
+        "job_token_list" => call(format!("{web}/job-tokens")),
+        "job_token_revoke" => call(format!("/v1/job-tokens/{}", field(&make.minted().await, "id"))),
+        "job_heartbeat" => call(format!("/v1/jobs/{}/heartbeat", field(&make.minted().await, "job_id"))).json(json!({})),
+        "job_finish" => call(format!("/v1/jobs/{}/finish", field(&make.minted().await, "job_id"))),
+        "pipeline_finish" => call(format!("/v1/pipelines/{}/finish", field(&make.minted().await, "pipeline_id"))),
+        "project_revoke_tokens" => call(format!("{web}/revoke-tokens")),
+        "pipeline_revoke_tokens" => call(format!("/v1/pipelines/{}/revoke-tokens", field(&make.minted().await, "pipeline_id"))),
+        "job_revoke_tokens" => call(format!("/v1/jobs/{}/revoke-tokens", field(&make.minted().await, "job_id"))),
+        "leaked_token_report" => call("/v1/leaked-tokens").json(json!({ "token": field(&make.minted().await, "token") })),
+
+        "authorize" => {
+            let token = field(&make.minted().await, "token");
+            call("/v1/authorize").json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
+        }
+        "oauth_introspect" => call("/oauth/introspect").form(&[("token", &field(&make.minted().await, "token"))]),
+        "oauth_revoke" => call("/oauth/revoke").form(&[("token", &field(&make.minted().await, "token"))]),
+        "oauth_token" => call("/oauth/token").form(&[
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", &field(&make.minted().await, "token")),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ]),
+        "oauth_metadata" => call("/.well-known/oauth-authorization-server"),
+
+        "audit_event_list" => call("/v1/audit-events?project=acme%2Fweb"),
+        "healthz" => call("/healthz"),
+        "readyz" => call("/readyz"),
+        _ => return None,
+    })
+}
+
+/// The credential of each kind of caller; a job token of its own for each call.
+async fn credential(caller: &str, other_runner: &str, make: &Maker<'_>) -> Option<String> {
+    Some(match caller {
+        "nobody" => return None,
+        "runner" => make.world.runner.clone(),
+        "other runner" => other_runner.to_owned(),
+        "service" => make.world.service.1.clone(),
+        "job token" => make.world.token(&format!("caller{}", make.n)).await,
+        "admin" => make.world.admin().to_owned(),
+        person => make.world.person(person).to_owned(),
+    })
+}
+
+async fn status(method: &str, operation: &str, caller: &str, other_runner: &str, make: &Maker<'_>) -> u16 {
+    let call = call_of(operation, make).await.unwrap_or_else(|| panic!("no row for {operation}: add one to call_of"));
+    let token = credential(caller, other_runner, make).await;
+    let server = &make.world.server;
+    let url = format!("{}{}", server.url, call.path);
+    let mut request = server.http.request(method.parse().unwrap(), url);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if call.if_match {
+        request = request.header("if-match", "*");
+    }
+    if let Some(body) = call.body {
+        request = request.json(&body);
+    }
+    if let Some(form) = call.form {
+        request = request.form(&form);
+    }
+    crate::support::send(request).await.status
+}
+
+/// Every operation that the server documents: tag, method, name.
+async fn operations(world: &World) -> Vec<(String, String, String)> {
+    let document = world.server.call("GET", "/openapi.json", None, None).await.expect(200).json;
+    let mut operations = Vec::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(_, operation)| operation["operationId"].is_string()) {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            operations.push((text(&operation["tags"][0]), method.to_uppercase(), text(&operation["operationId"])));
+        }
+    }
+    operations.sort();
+    operations
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn golden_matrix() {
+    let world = World::new().await;
+    let other = world.server.post("/v1/runners", world.admin(), json!({ "name": "other", "project": "other/app" })).await.expect(201);
+    let other_runner = other.text_at("/token");
+    let mut out = String::from(
+        "Who gets which status when calling what, on things of acme, all else being right.\n\
+         guest to owner: members of acme; stranger: the owner of another group; other runner: of another project.\n",
+    );
+    let (mut last_tag, mut n) = (String::new(), 0);
+    for (tag, method, operation) in operations(&world).await {
+        if tag != last_tag {
+            let header = CALLERS.map(|caller| format!("{caller:>13}")).concat();
+            let _ = write!(out, "\n{:<32}{header}\n", tag.to_uppercase());
+            last_tag = tag;
+        }
+        let _ = write!(out, "{operation:<32}");
+        for caller in CALLERS {
+            n += 1;
+            let status = status(&method, &operation, caller, &other_runner, &Maker { world: &world, n }).await;
+            let _ = write!(out, "{status:>13}");
+        }
+        out.push('\n');
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/callers.golden");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &out).unwrap();
+    }
+    let golden = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(golden == out, "who may call what differs from {path}; see how by\n  UPDATE_GOLDEN=1 make test; git diff tests/callers.golden");
+}

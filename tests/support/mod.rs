@@ -2,7 +2,7 @@
 
 mod world;
 
-pub use world::World;
+pub(crate) use world::World;
 
 use jobpass::{Clock, Running, Settings};
 use jobpass_persistence::connect_options;
@@ -15,60 +15,60 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 /// When every test begins.
-pub const START: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
+pub(crate) const START: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
 
-pub struct Server {
-    pub url: String,
-    pub clock: Clock,
-    pub http: reqwest::Client,
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) clock: Clock,
+    pub(crate) http: reqwest::Client,
     /// An administrator's API token.
-    pub admin: String,
-    pub running: Running,
-    pub db: TestDb,
+    pub(crate) admin: String,
+    pub(crate) running: Running,
+    pub(crate) db: TestDb,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
     /// Null where the body is no JSON.
-    pub json: Value,
+    pub(crate) json: Value,
 }
 
 impl Reply {
     /// The answer, if it has this status; a readable panic if not.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Reply {
+    pub(crate) fn expect(self, status: u16) -> Reply {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// A text at a JSON pointer.
     #[track_caller]
-    pub fn text_at(&self, pointer: &str) -> String {
+    pub(crate) fn text_at(&self, pointer: &str) -> String {
         let value = self.json.pointer(pointer).and_then(Value::as_str);
         value.unwrap_or_else(|| panic!("no text at {pointer}: {}", self.text)).to_owned()
     }
 }
 
 /// The URL of the throw-away server that `scripts/with-postgres.sh` starts.
-pub fn test_server_url() -> String {
+pub(crate) fn test_server_url() -> String {
     std::env::var("JOBPASS_TEST_DATABASE_URL")
         .expect("no JOBPASS_TEST_DATABASE_URL: run the tests by `make test`, or `scripts/with-postgres.sh cargo test`")
 }
 
-pub async fn test_db() -> TestDb {
+pub(crate) async fn test_db() -> TestDb {
     TestDb::create(connect_options(&test_server_url()).unwrap()).await.unwrap()
 }
 
 /// Settings as the command line would make them, for a database by URL and a free port.
-pub fn settings(database_url: String) -> Settings {
+pub(crate) fn settings(database_url: String) -> Settings {
     use clap::Parser;
     #[derive(Parser)]
     struct Line {
@@ -81,23 +81,23 @@ pub fn settings(database_url: String) -> Settings {
 }
 
 /// A client that follows nothing and knows no proxy.
-pub fn http_client() -> reqwest::Client {
+pub(crate) fn http_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 impl Server {
-    pub async fn start() -> Server {
+    pub(crate) async fn start() -> Server {
         Server::start_with(|_| {}).await
     }
 
-    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Server {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Server {
         let db = test_db().await;
         Server::start_on(db, change).await
     }
 
     /// On a database that is there already, as a second replica or after a stop.
-    pub async fn start_on(db: TestDb, change: impl FnOnce(&mut Settings)) -> Server {
+    pub(crate) async fn start_on(db: TestDb, change: impl FnOnce(&mut Settings)) -> Server {
         let clock = Clock::manual(START);
         let mut settings = settings(db.url());
         change(&mut settings);
@@ -107,11 +107,11 @@ impl Server {
     }
 
     /// One request; `body`: JSON.
-    pub async fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Reply {
+    pub(crate) async fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Reply {
         self.call_with(method, path, token, body, &[]).await
     }
 
-    pub async fn call_with(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn call_with(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>, headers: &[(&str, &str)]) -> Reply {
         let mut request = self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -125,28 +125,28 @@ impl Server {
         send(request).await
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Reply {
         self.call("GET", path, Some(token), None).await
     }
 
-    pub async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Reply {
         self.call("POST", path, Some(token), Some(body)).await
     }
 
-    pub async fn patch(&self, path: &str, token: &str, body: Value) -> Reply {
+    pub(crate) async fn patch(&self, path: &str, token: &str, body: Value) -> Reply {
         self.call("PATCH", path, Some(token), Some(body)).await
     }
 
-    pub async fn put(&self, path: &str, token: &str, body: Value) -> Reply {
+    pub(crate) async fn put(&self, path: &str, token: &str, body: Value) -> Reply {
         self.call("PUT", path, Some(token), Some(body)).await
     }
 
-    pub async fn delete(&self, path: &str, token: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> Reply {
         self.call("DELETE", path, Some(token), None).await
     }
 
     /// A form, as OAuth clients send it; `client`: id and secret for Basic.
-    pub async fn form(&self, path: &str, client: Option<(&str, &str)>, form: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn form(&self, path: &str, client: Option<(&str, &str)>, form: &[(&str, &str)]) -> Reply {
         let mut request = self.http.post(format!("{}{path}", self.url)).form(form);
         if let Some((id, secret)) = client {
             request = request.basic_auth(id, Some(secret));
@@ -155,12 +155,12 @@ impl Server {
     }
 
     /// A connection to the server's database, for what only the database can show.
-    pub async fn sql(&self) -> PgConnection {
+    pub(crate) async fn sql(&self) -> PgConnection {
         PgConnection::connect_with(&self.db.options()).await.unwrap()
     }
 }
 
-pub async fn send(request: reqwest::RequestBuilder) -> Reply {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();

@@ -5,25 +5,25 @@ use super::{Reply, Server};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub struct World {
-    pub server: Server,
+pub(crate) struct World {
+    pub(crate) server: Server,
     /// API tokens by user name: guest, reporter, developer, maintainer and owner of `acme`, and `stranger`, who owns `other`.
-    pub people: BTreeMap<&'static str, String>,
+    pub(crate) people: BTreeMap<&'static str, String>,
     /// A protected runner of the instance that asserts actors.
-    pub runner: String,
-    pub runner_id: String,
+    pub(crate) runner: String,
+    pub(crate) runner_id: String,
     /// Client id and secret of a service that is shown every resource type.
-    pub service: (String, String),
+    pub(crate) service: (String, String),
 }
 
 const ROLES: [&str; 5] = ["guest", "reporter", "developer", "maintainer", "owner"];
 
 impl World {
-    pub async fn new() -> World {
+    pub(crate) async fn new() -> World {
         World::on(Server::start().await).await
     }
 
-    pub async fn on(server: Server) -> World {
+    pub(crate) async fn on(server: Server) -> World {
         let admin = server.admin.clone();
         for group in ["acme", "other"] {
             server.post("/v1/groups", &admin, json!({ "path": group })).await.expect(201);
@@ -50,17 +50,17 @@ impl World {
         }
     }
 
-    pub fn admin(&self) -> &str {
+    pub(crate) fn admin(&self) -> &str {
         &self.server.admin
     }
 
     #[track_caller]
-    pub fn person(&self, name: &str) -> &str {
+    pub(crate) fn person(&self, name: &str) -> &str {
         &self.people[name]
     }
 
     /// The body of a mint for a job on `main` of `acme/web`; `change` is merged in, as a merge patch.
-    pub fn mint_body(key: &str, change: Value) -> Value {
+    pub(crate) fn mint_body(key: &str, change: Value) -> Value {
         let mut body = json!({
             "project": "acme/web",
             "pipeline": {
@@ -73,45 +73,45 @@ impl World {
         body
     }
 
-    pub async fn try_mint(&self, key: &str, change: Value) -> Reply {
+    pub(crate) async fn try_mint(&self, key: &str, change: Value) -> Reply {
         self.server.post("/v1/job-tokens", &self.runner, World::mint_body(key, change)).await
     }
 
     /// A minted token: the answer, with `token`, `id`, `job_id` and so on.
-    pub async fn mint(&self, key: &str, change: Value) -> Value {
+    pub(crate) async fn mint(&self, key: &str, change: Value) -> Value {
         self.try_mint(key, change).await.expect(201).json
     }
 
     /// The text of a token of a job on `main` of `acme/web`.
-    pub async fn token(&self, key: &str) -> String {
+    pub(crate) async fn token(&self, key: &str) -> String {
         self.mint(key, json!({})).await["token"].as_str().unwrap().to_owned()
     }
 
     /// A grant on `acme/lib` for `acme/web`; `change` is merged in.
-    pub async fn grant(&self, permissions: &[&str], change: Value) -> Reply {
+    pub(crate) async fn grant(&self, permissions: &[&str], change: Value) -> Reply {
         let mut body = json!({ "source": { "project": "acme/web" }, "permissions": permissions });
         merge(&mut body, change);
         self.server.post("/v1/projects/acme%2Flib/grants", self.person("maintainer"), body).await.expect(201)
     }
 
-    pub async fn introspect(&self, token: &str, more: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn introspect(&self, token: &str, more: &[(&str, &str)]) -> Reply {
         let form: Vec<_> = [("token", token)].into_iter().chain(more.iter().copied()).collect();
         self.server.form("/oauth/introspect", Some((&self.service.0, &self.service.1)), &form).await
     }
 
-    pub async fn is_active(&self, token: &str) -> bool {
+    pub(crate) async fn is_active(&self, token: &str) -> bool {
         self.introspect(token, &[]).await.expect(200).json["active"].as_bool().unwrap()
     }
 
     /// One question about `acme/lib`; `change` is merged in.
-    pub async fn authorize(&self, token: &str, permissions: &[&str], change: Value) -> Reply {
+    pub(crate) async fn authorize(&self, token: &str, permissions: &[&str], change: Value) -> Reply {
         let mut body = json!({ "token": token, "project": "acme/lib", "permissions": permissions });
         merge(&mut body, change);
         self.ask(body).await
     }
 
     /// `POST /v1/authorize` by the service.
-    pub async fn ask(&self, body: Value) -> Reply {
+    pub(crate) async fn ask(&self, body: Value) -> Reply {
         let url = format!("{}/v1/authorize", self.server.url);
         let request = self.server.http.post(url).basic_auth(&self.service.0, Some(&self.service.1));
         super::send(request.json(&body)).await
@@ -119,7 +119,7 @@ impl World {
 }
 
 /// RFC 7396, but null stays: a field can be set to null.
-pub fn merge(target: &mut Value, change: Value) {
+pub(crate) fn merge(target: &mut Value, change: Value) {
     match (target, change) {
         (Value::Object(target), Value::Object(change)) => {
             for (key, value) in change {
