@@ -121,23 +121,17 @@ async fn a_person(story: &Story, admin: &Caller, name: &'static str) -> Result<C
 async fn projects(story: &mut Story, olga: &Caller) -> Result<(), Wrong> {
     story.act(
         "Olga registers acme/web and acme/lib, and makes Alice maintainer of acme/lib",
-        "Alice will say what the jobs of others may do in acme/lib. New projects give nothing to any job.",
+        "Alice will say what the jobs of others may do in acme/lib. As a guest she knows of acme/web, and may do nothing there.",
     );
     for project in ["acme/web", "acme/lib"] {
-        story
-            .call(
-                olga,
-                Method::POST,
-                "/v1/projects",
-                &format!(r#"{{"path":"{project}"}}"#),
-                201,
-            )
-            .await?;
+        let body = format!(r#"{{"path":"{project}"}}"#);
+        story.call(olga, Method::POST, "/v1/projects", &body, 201).await?;
     }
-    let member = "/v1/projects/acme%2Flib/members/alice";
-    story
-        .call(olga, Method::PUT, member, r#"{"role":"maintainer"}"#, 200)
-        .await?;
+    for (project, role) in [("acme%2Flib", "maintainer"), ("acme%2Fweb", "guest")] {
+        let path = format!("/v1/projects/{project}/members/alice");
+        let body = format!(r#"{{"role":"{role}"}}"#);
+        story.call(olga, Method::PUT, &path, &body, 200).await?;
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! are shown by their prefix only.
 
 use reqwest::{Client, Method};
+use serde_json::Value;
 use std::fmt::{self, Display};
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -109,7 +110,7 @@ impl Story {
         path: &str,
         body: &str,
         expected: u16,
-    ) -> Result<serde_json::Value, Wrong> {
+    ) -> Result<Value, Wrong> {
         let name = caller.name;
         self.does(&format!("{name}: {method} {path} {body}"));
         let http = self
@@ -126,14 +127,15 @@ impl Story {
             .text()
             .await
             .map_err(|error| Wrong::expected("an answer", error))?;
-        self.sees(&format!("{status} {answer}"));
         if status.as_u16() != expected {
             return Err(Wrong::expected(
                 format!("status {expected}"),
                 format!("{status} {answer}"),
             ));
         }
-        serde_json::from_str(&answer).map_err(|error| Wrong::expected("JSON", format!("{error}: {answer}")))
+        let answer = serde_json::from_str(&answer).map_err(|error| Wrong::expected("JSON", error))?;
+        self.sees(&format!("{status} {}", telling(&answer)));
+        Ok(answer)
     }
 
     pub(crate) fn summary(&self, elapsed: Duration) {
@@ -155,10 +157,41 @@ impl Story {
 }
 
 /// A text field of an answer.
-pub(crate) fn field(answer: &serde_json::Value, name: &str) -> Result<String, Wrong> {
-    let text = answer.get(name).and_then(serde_json::Value::as_str);
+pub(crate) fn field(answer: &Value, name: &str) -> Result<String, Wrong> {
+    let text = answer.get(name).and_then(Value::as_str);
     text.map(str::to_owned)
         .ok_or_else(|| Wrong::expected(format!("the field {name}"), answer))
+}
+
+/// An answer without what tells a reader nothing: ids, times of writing, and what is not set.
+fn telling(answer: &Value) -> Value {
+    match answer {
+        Value::Object(fields) => {
+            let written = |name: &str| matches!(name, "created_at" | "updated_at");
+            let told = fields
+                .iter()
+                .filter(|(name, value)| !written(name) && !is_unset(value) && !is_id(value));
+            told.map(|(name, value)| (name.clone(), telling(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_unset),
+        _ => false,
+    }
+}
+
+fn is_id(value: &Value) -> bool {
+    let hyphens = [8, 13, 18, 23];
+    value
+        .as_str()
+        .is_some_and(|text| text.len() == 36 && hyphens.iter().all(|at| text.as_bytes().get(*at) == Some(&b'-')))
 }
 
 fn shorten(text: &str) -> String {
@@ -187,11 +220,20 @@ pub(crate) fn mask(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn tokens_are_masked() {
         let text = r#"{"token":"jpj_25l21SzmG","other":"jpu_ab jpu_cd"} jps_"#;
         assert_eq!(mask(text), r#"{"token":"jpj_…","other":"jpu_… jpu_…"} jps_"#);
         assert_eq!(shorten(&"é".repeat(200)).chars().count(), WIDTH + 1);
+    }
+
+    #[test]
+    fn answers_are_told_in_short() {
+        let id = "01a207aa-6227-7665-b08b-3e00f4771d3f";
+        let answer =
+            json!({"id": id, "name": "olga", "on": null, "created_at": "now", "where": {"id": id, "path": "acme"}});
+        assert_eq!(telling(&answer), json!({"name": "olga", "where": {"path": "acme"}}));
     }
 }
