@@ -1,6 +1,6 @@
 //! What can go wrong, before a call and in one. No message carries a secret or the body of an answer.
 
-use jobpass_api::Problem;
+use jobpass_api::{FieldError, Problem};
 use jobpass_domain::text::InvalidText;
 use std::error::Error as StdError;
 use thiserror::Error;
@@ -17,7 +17,7 @@ pub enum Error {
         cause: Box<dyn StdError + Send + Sync>,
     },
     /// What `/v1` refuses with (RFC 9457).
-    #[error("Jobpass refuses: {} ({})", .0.title, .0.code)]
+    #[error("Jobpass refuses: {}", told(.0))]
     Problem(Box<Problem>),
     /// What `/oauth` refuses with (RFC 6749, section 5.2).
     #[error("Jobpass refuses: {error} ({description})")]
@@ -56,6 +56,14 @@ impl Error {
             _ => self.status() == Some(503),
         }
     }
+}
+
+fn told(problem: &Problem) -> String {
+    let mut text = format!("{} ({})", problem.title, problem.code);
+    for FieldError { pointer, detail, .. } in &problem.errors {
+        text.extend(["; ", pointer, ": ", detail]);
+    }
+    text
 }
 
 /// A setting that can never work, told before the first call.
