@@ -1,1 +1,208 @@
-//! (being written)
+//! The binary as people start it: settings, signals, kills, and the PostgreSQL of its own.
+
+use crate::support::{http_client, send, test_db};
+use serde_json::json;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_jobpass");
+
+/// How long a server may take to come up or to end before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command without whatever the test's own environment says.
+fn jobpass() -> Command {
+    let mut command = Command::new(BINARY);
+    let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("JOBPASS_") || name == "DATABASE_URL");
+    ours.for_each(|name| drop(command.env_remove(name)));
+    command
+}
+
+/// A folder that the unprivileged user of PostgreSQL can reach.
+fn data_dir() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("jp").tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A server in a process of its own, killed when the test ends badly.
+struct Process {
+    child: Child,
+    url: String,
+}
+
+impl Process {
+    /// Starts it, and waits for the line that says where it listens.
+    fn start(command: &mut Command) -> Process {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let (said, told) = mpsc::channel();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let _ = said.send(line);
+            }
+        });
+        let mut seen = String::new();
+        while let Ok(line) = told.recv_timeout(PATIENCE) {
+            if let Some((_, address)) = line.split_once("listening on ") {
+                let url = address.split_whitespace().next().unwrap().to_owned();
+                return Process { child, url };
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        }
+        panic!("the server did not come up:\n{seen}");
+    }
+
+    fn embedded(folder: &Path) -> Process {
+        Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder))
+    }
+
+    fn signal(&mut self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn ended(mut self) -> Option<i32> {
+        let (said, told) = mpsc::channel();
+        std::thread::spawn(move || said.send(self.child.wait()));
+        told.recv_timeout(PATIENCE).expect("the server does not end").unwrap().code()
+    }
+
+    async fn status(&self, path: &str) -> u16 {
+        send(http_client().get(format!("{}{path}", self.url))).await.status
+    }
+}
+
+fn admin_token(folder: &Path) -> String {
+    let output = jobpass().args(["bootstrap-admin", "--data-dir"]).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "nothing but the token: {text}");
+    assert!(text.starts_with("jpu_") && text.trim_end().len() == 53, "{text}");
+    text.trim_end().to_owned()
+}
+
+async fn create_group(server: &Process, token: &str, path: &str) -> u16 {
+    let request = http_client().post(format!("{}/v1/groups", server.url)).bearer_auth(token);
+    send(request.json(&json!({ "path": path }))).await.status
+}
+
+async fn read_group(server: &Process, token: &str, path: &str) -> u16 {
+    send(http_client().get(format!("{}/v1/groups/{path}", server.url)).bearer_auth(token)).await.status
+}
+
+fn postmaster(folder: &Path) -> Option<i32> {
+    let file = std::fs::read_to_string(folder.join("pgdata/postmaster.pid")).ok()?;
+    file.lines().next()?.trim().parse().ok()
+}
+
+/// A zombie that nobody reaps is not running.
+fn is_running(pid: i32) -> bool {
+    let state = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output().unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+#[tokio::test]
+async fn a_server_of_its_own_survives_kill_9() {
+    let folder = data_dir();
+    let mut first = Process::embedded(folder.path());
+    let token = admin_token(folder.path());
+    assert_eq!(create_group(&first, &token, "acme").await, 201);
+    let orphan = postmaster(folder.path()).unwrap();
+    first.signal("-KILL");
+    first.ended();
+
+    let mut second = Process::embedded(folder.path());
+    assert_eq!(read_group(&second, &token, "acme").await, 200, "nothing is lost");
+    assert_ne!(postmaster(folder.path()), Some(orphan));
+    assert_eq!(second.status("/readyz").await, 200);
+
+    let ours = postmaster(folder.path()).unwrap();
+    second.signal("-TERM");
+    assert_eq!(second.ended(), Some(0));
+    assert!(!is_running(ours) && !is_running(orphan), "no PostgreSQL is left running");
+}
+
+#[tokio::test]
+async fn bootstrap_admin_works_before_the_first_start() {
+    let folder = data_dir();
+    let token = admin_token(folder.path());
+    let mut server = Process::embedded(folder.path());
+    assert_eq!(create_group(&server, &token, "acme").await, 201);
+    let further = admin_token(folder.path());
+    assert_ne!(further, token);
+    assert_eq!(read_group(&server, &further, "acme").await, 200);
+    server.signal("-INT");
+    assert_eq!(server.ended(), Some(0));
+}
+
+#[tokio::test]
+async fn a_folder_is_one_servers() {
+    let folder = data_dir();
+    let mut server = Process::embedded(folder.path());
+    let refused = failed(jobpass().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path()));
+    assert!(refused.contains("another jobpass"), "{refused}");
+    server.signal("-TERM");
+    server.ended();
+}
+
+#[tokio::test]
+async fn a_database_by_url() {
+    let db = test_db().await;
+    let mut server = Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", db.url()));
+    let output = jobpass().arg("bootstrap-admin").env("DATABASE_URL", db.url()).output().unwrap();
+    let token = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(create_group(&server, token.trim_end(), "acme").await, 201);
+    server.signal("-TERM");
+    assert_eq!(server.ended(), Some(0));
+}
+
+/// What a command that fails says on standard error.
+fn failed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert_eq!(status.code(), Some(1), "{}", String::from_utf8_lossy(&stderr));
+    assert!(stdout.is_empty());
+    String::from_utf8(stderr).unwrap()
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let told = failed(jobpass().args(["serve", "--listen", &address]).env("DATABASE_URL", "postgres://nowhere.invalid/x"));
+    assert!(told.contains(&address) && told.contains("--listen"), "{told}");
+}
+
+#[test]
+fn plain_http_stays_on_loopback() {
+    let told = failed(jobpass().args(["serve", "--listen", "0.0.0.0:0"]));
+    assert!(told.contains("--behind-tls-proxy"), "{told}");
+}
+
+#[test]
+fn settings_that_cannot_be() {
+    for (flag, value, says) in [
+        ("--issuer", "ftp://x", "--issuer"),
+        ("--issuer", "https://x/", "trailing slash"),
+        ("--max-job-timeout-secs", "604801", "604800"),
+        ("--max-job-timeout-secs", "0", "604800"),
+        ("--database-url", "mysql://x", "DATABASE_URL"),
+    ] {
+        let told = failed(jobpass().args(["serve", "--listen", "127.0.0.1:0", flag, value]));
+        assert!(told.contains(says), "{flag} {value}: {told}");
+    }
+}
+
+#[test]
+fn openapi_prints_the_document() {
+    let output = jobpass().arg("openapi").output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["info"]["title"], "Jobpass");
+}

@@ -5,7 +5,6 @@ mod world;
 pub(crate) use world::World;
 
 use jobpass::{Clock, Running, Settings};
-use jobpass_persistence::connect_options;
 use jobpass_persistence::test_db::TestDb;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
@@ -45,6 +44,28 @@ impl Reply {
         self
     }
 
+    /// A problem document with this status and code, whole in every respect.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Reply {
+        let reply = self.expect(status);
+        assert_eq!(reply.json["code"], code, "{}", reply.text);
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        assert_eq!(reply.json["status"], status);
+        assert_eq!(reply.json["type"], format!("urn:jobpass:problem:{code}"));
+        assert_eq!(reply.json["request_id"], reply.header("x-request-id"));
+        reply
+    }
+
+    /// A 422 that names this field, and no other, with this fault.
+    #[track_caller]
+    pub(crate) fn invalid(self, pointer: &str, fault: &str) -> Reply {
+        let reply = self.refused(422, "invalid");
+        let faults = reply.json["errors"].as_array().unwrap();
+        let faults: Vec<_> = faults.iter().map(|one| (one["pointer"].as_str(), one["code"].as_str())).collect();
+        assert_eq!(faults, [(Some(pointer), Some(fault))], "{}", reply.text);
+        reply
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -64,7 +85,7 @@ pub(crate) fn test_server_url() -> String {
 }
 
 pub(crate) async fn test_db() -> TestDb {
-    TestDb::create(connect_options(&test_server_url()).unwrap()).await.unwrap()
+    TestDb::create(&test_server_url()).await.unwrap()
 }
 
 /// Settings as the command line would make them, for a database by URL and a free port.

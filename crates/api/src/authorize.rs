@@ -1,5 +1,6 @@
 //! The decision endpoint.
 
+use crate::SecretText;
 use crate::job_token::Missing;
 use crate::registry::wire;
 use jobpass_domain::text::Label;
@@ -13,7 +14,7 @@ wire! {
     /// May this token do all of this to that?
     request struct Question {
         /// Whatever was presented.
-        token: String,
+        token: SecretText,
         /// Path or id; a service that serves one project may leave it out.
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]

@@ -1,5 +1,6 @@
 //! Job tokens, from their mint to their end.
 
+use crate::SecretText;
 use crate::registry::wire;
 use jobpass_domain::pipeline::{RefType, Trigger};
 use jobpass_domain::text::{AudienceUri, Label};
@@ -65,7 +66,7 @@ wire! {
 
     /// The token is shown once, here.
     response struct JobToken {
-        token: String,
+        token: SecretText,
         id: Uuid,
         project_id: Uuid,
         pipeline_id: Uuid,
@@ -162,7 +163,7 @@ wire! {
 
     request struct LeakedToken {
         /// A token or secret of any of the four kinds.
-        token: String,
+        token: SecretText,
     }
 
     response struct Revoked {

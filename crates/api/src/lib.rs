@@ -8,6 +8,7 @@ mod job_token;
 mod oauth;
 mod problem;
 mod registry;
+mod secret_text;
 
 pub use authorize::*;
 pub use catalogue::*;
@@ -16,6 +17,7 @@ pub use job_token::*;
 pub use oauth::*;
 pub use problem::*;
 pub use registry::*;
+pub use secret_text::SecretText;
 
 use serde::{Deserialize, Deserializer, Serialize};
 

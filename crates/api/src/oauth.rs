@@ -1,5 +1,6 @@
 //! The OAuth endpoints: RFC 7662, 8414, 8693 and the errors of RFC 6749.
 
+use crate::SecretText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -84,7 +85,7 @@ pub struct OAuthError {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
-    pub access_token: String,
+    pub access_token: SecretText,
     pub issued_token_type: String,
     pub token_type: String,
     pub expires_in: i64,

@@ -1,6 +1,6 @@
 //! Groups, projects, people, and the callers that are not people.
 
-use crate::Field;
+use crate::{Field, SecretText};
 use jobpass_domain::glob::{Glob, RefPattern};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::text::{AudienceUri, Label, UserName};
@@ -176,7 +176,7 @@ wire! {
         created_at: OffsetDateTime,
         /// Shown once, in the answer that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        token: Option<String>,
+        token: Option<SecretText>,
     }
 
     request struct NewRunner {
@@ -227,7 +227,7 @@ wire! {
         created_at: OffsetDateTime,
         /// Shown once, in the answer that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        token: Option<String>,
+        token: Option<SecretText>,
     }
 
     request struct NewService {
@@ -286,7 +286,7 @@ wire! {
         created_at: OffsetDateTime,
         /// Shown once, in the answer that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_secret: Option<String>,
+        client_secret: Option<SecretText>,
     }
 
     request struct NewSecret {
@@ -302,7 +302,7 @@ wire! {
         created_at: OffsetDateTime,
         /// Shown once, in the answer that made it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        secret: Option<String>,
+        secret: Option<SecretText>,
     }
 
     response struct AuditEvent {

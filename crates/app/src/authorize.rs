@@ -1,7 +1,7 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
 use crate::{App, Refusal, ServiceCaller};
-use jobpass_domain::Catalogue;
+use jobpass_domain::{Catalogue, Secret};
 use jobpass_domain::decision::{Decision, Names, Question, decide};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
@@ -13,10 +13,10 @@ use std::sync::Arc;
 /// The most permissions in one question.
 const MAX_ASKED: usize = 256;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Ask {
     /// Whatever was presented.
-    pub token: String,
+    pub token: Secret,
     /// Path or id.
     pub project: Option<String>,
     pub permissions: Vec<String>,
@@ -41,7 +41,7 @@ impl App {
         let project = self.project_asked(caller, ask.project.as_deref())?;
         let project =
             project.ok_or_else(|| Refusal::invalid("/project", "required", "name the project that is asked about"))?;
-        let loaded = self.load(&ask.token, Some(&project)).await?;
+        let loaded = self.load(ask.token.expose(), Some(&project)).await?;
         let asker = caller.service.asker(&catalogue);
         let question = Question {
             token: loaded.token.as_ref().map(|known| &known.token),

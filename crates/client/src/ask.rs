@@ -46,7 +46,7 @@ impl Ask {
 
     pub(crate) fn of(&self, token: &Secret) -> Question {
         Question {
-            token: token.expose().to_owned(),
+            token: jobpass_api::SecretText::new(token.expose()),
             project: Some(self.project.clone()),
             permissions: self.permissions.clone(),
             resource_name: self.resource_name.clone(),

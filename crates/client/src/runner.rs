@@ -108,7 +108,7 @@ impl From<jobpass_api::JobToken> for JobToken {
             expires_at,
         } = minted;
         JobToken {
-            token: Secret::new(token),
+            token: Secret::new(token.expose().to_owned()),
             id: JobTokenId(id),
             project_id: ProjectId(project_id),
             pipeline_id: PipelineId(pipeline_id),

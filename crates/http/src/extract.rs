@@ -88,7 +88,7 @@ pub(crate) fn form_decode(text: &str) -> Option<String> {
 }
 
 fn bearer(parts: &Parts) -> Result<Secret, Denied> {
-    match presented(parts).map_err(Denied::BadRequest)? {
+    match presented(parts).map_err(Denied::UnclearCredential)? {
         Presented::Bearer(token) => Ok(token),
         Presented::Nothing => Err(Refusal::NoCredential.into()),
         Presented::Basic { .. } | Presented::Unreadable => Err(Refusal::BadCredential.into()),
@@ -171,7 +171,7 @@ impl FromRequestParts<State> for Service {
 
     async fn from_request_parts(parts: &mut Parts, server: &State) -> Result<Service, Denied> {
         let id = request_id(parts);
-        let caller = match presented(parts).map_err(Denied::BadRequest)? {
+        let caller = match presented(parts).map_err(Denied::UnclearCredential)? {
             Presented::Basic { user, password } => server.app.service(Some(&user), password.expose(), id).await?,
             Presented::Bearer(secret) => server.app.service(None, secret.expose(), id).await?,
             Presented::Nothing => return Err(Refusal::NoCredential.into()),

@@ -25,8 +25,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) enum Denied {
     Refused(Refusal),
     MalformedJson(String),
-    /// More than one credential, a token in the query, a header that is no text.
+    /// A header that is no text, or comes twice.
     BadRequest(&'static str),
+    /// More than one credential, or a token in the query.
+    UnclearCredential(&'static str),
     NoRoute,
     MethodNotAllowed,
     TooLarge {
@@ -74,7 +76,7 @@ fn table(denied: &Denied) -> Row {
     match denied {
         Denied::Refused(refusal) => refusal_row(refusal),
         Denied::MalformedJson(detail) => row(S::BAD_REQUEST, "malformed_json", "The body is not JSON").detail(detail),
-        Denied::BadRequest(detail) => {
+        Denied::BadRequest(detail) | Denied::UnclearCredential(detail) => {
             row(S::BAD_REQUEST, "bad_request", "The request is not well-formed").detail(*detail)
         }
         Denied::NoRoute => row(S::NOT_FOUND, "not_found", "Not found"),
@@ -216,6 +218,7 @@ impl Denied {
     fn challenge(&self) -> Option<&'static str> {
         match self {
             Denied::Refused(Refusal::NoCredential) => Some("Bearer realm=\"jobpass\""),
+            Denied::UnclearCredential(_) => Some("Bearer realm=\"jobpass\", error=\"invalid_request\""),
             Denied::Refused(Refusal::BadCredential) => Some("Bearer realm=\"jobpass\", error=\"invalid_token\""),
             Denied::Refused(Refusal::WrongCaller { .. } | Refusal::ReadOnly) => {
                 Some("Bearer realm=\"jobpass\", error=\"insufficient_scope\"")
@@ -287,12 +290,13 @@ pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request:
     let id = server.app.new_id();
     request.extensions_mut().insert(RequestId(id));
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let oauth = request.uri().path().starts_with("/oauth/");
     let run = async {
         let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
         let mut response =
             answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
         if let Some(Pending(pending)) = response.extensions_mut().remove::<Pending>() {
-            response = complete(response, &pending, id);
+            response = complete(response, &pending, id, oauth);
         }
         tracing::debug!(status = response.status().as_u16(), "answered");
         response
@@ -309,9 +313,12 @@ pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request:
     response
 }
 
-fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid) -> Response {
+fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid, oauth: bool) -> Response {
     if let Some(text) = internal {
         tracing::error!(code = problem.code, text, "refused");
+    }
+    if oauth {
+        return complete_oauth(response);
     }
     let problem = Problem {
         request_id: id,
@@ -325,6 +332,31 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.extend(with_body.headers);
     Response::from_parts(parts, body)
+}
+
+/// What HTTP itself refuses under `/oauth`, in the words of OAuth.
+fn complete_oauth(response: Response) -> Response {
+    let (parts, _) = response.into_parts();
+    let (error, description) = match parts.status {
+        StatusCode::NOT_FOUND => ("invalid_request", "no such endpoint"),
+        StatusCode::METHOD_NOT_ALLOWED => ("invalid_request", "not a method of this endpoint"),
+        StatusCode::TOO_MANY_REQUESTS => ("temporarily_unavailable", "too many failed attempts from this address"),
+        StatusCode::SERVICE_UNAVAILABLE => ("temporarily_unavailable", "try again"),
+        _ => ("server_error", "something is wrong here"),
+    };
+    let denied = OAuthDenied {
+        status: parts.status,
+        ..OAuthDenied::new(error, description)
+    };
+    let mut response = denied.into_response();
+    // What the refusal says besides: Allow, Retry-After, RateLimit.
+    let headers = response.headers_mut();
+    for (name, value) in &parts.headers {
+        if name != CONTENT_TYPE && name != http::header::CONTENT_LENGTH {
+            headers.insert(name, value.clone());
+        }
+    }
+    response
 }
 
 /// An error of `/oauth` (RFC 6749, section 5.2).

@@ -57,8 +57,8 @@ pub(crate) fn user(user: &User) -> api::User {
     }
 }
 
-fn shown(secret: Option<&Secret>) -> Option<String> {
-    secret.map(|secret| secret.expose().to_owned())
+fn shown(secret: Option<&Secret>) -> Option<api::SecretText> {
+    secret.map(|secret| api::SecretText::new(secret.expose()))
 }
 
 pub(crate) fn user_token(token: &UserToken, secret: Option<&Secret>) -> api::UserToken {
@@ -172,7 +172,7 @@ fn source(saved: &SavedGrant) -> api::Source {
 
 pub(crate) fn minted(minted: &Minted) -> api::JobToken {
     api::JobToken {
-        token: minted.secret.expose().to_owned(),
+        token: api::SecretText::new(minted.secret.expose()),
         id: minted.id.0,
         project_id: minted.project.0,
         pipeline_id: minted.pipeline.0,

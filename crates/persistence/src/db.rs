@@ -24,6 +24,9 @@ pub struct Context {
 
 /// How to reach the server that a URL names.
 pub fn connect_options(url: &str) -> Result<PgConnectOptions, String> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err("it must begin with postgres://".to_owned());
+    }
     url.parse().map_err(|error: sqlx::Error| error.to_string())
 }
 

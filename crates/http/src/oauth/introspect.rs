@@ -12,6 +12,7 @@ use http::header::PRAGMA;
 use jobpass_api::{ActiveToken, Introspection};
 use jobpass_app::{Active, ServiceCaller};
 use jobpass_domain::service::Service;
+use jobpass_domain::text::Label;
 use time::Duration;
 
 /// How much earlier than its issue a token says it is valid: clocks of services differ.
@@ -41,9 +42,13 @@ pub(crate) async fn oauth_introspect(api: Api, request: Request) -> Result<Respo
     let proof = proof(&parts, &form)?.ok_or_else(|| OAuthDenied::invalid_client(false))?;
     let service = proof.service(&api).await?;
     let token = form.require("token", "token is missing")?;
+    let project = form.get("project");
+    if project.is_some_and(|project| Label::parse(project).is_err()) {
+        return Err(OAuthDenied::invalid_request("project is no path and no id"));
+    }
     let active = api
         .app
-        .introspect(&service, token, form.get("project"), &form.words("permission"))
+        .introspect(&service, token, project, &form.words("permission"))
         .await?;
     let body = match &active {
         Some(active) => Introspection {

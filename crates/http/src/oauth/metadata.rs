@@ -21,7 +21,8 @@ pub(crate) async fn oauth_metadata(api: Api, headers: HeaderMap) -> Response {
         introspection_endpoint: format!("{issuer}/oauth/introspect"),
         introspection_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post", "Bearer"]),
         revocation_endpoint: format!("{issuer}/oauth/revoke"),
-        revocation_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post", "Bearer"]),
+        // Only introspection may list an access token type here.
+        revocation_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
         response_types_supported: texts(&["none"]),
         grant_types_supported: texts(&[TOKEN_EXCHANGE]),
         scopes_supported: catalogue.expand(catalogue.everything()),

@@ -34,21 +34,25 @@ pub(crate) async fn oauth_revoke(api: Api, request: Request) -> Result<StatusCod
         }
         Some(Kind::Job) => {
             let holder = proof.holder(&api).await?;
-            let token = form.require("token", "token is missing")?;
-            api.app.token_revoke_by_holder(&holder, token).await?;
+            api.app.token_revoke_by_holder(&holder, job_token(&form)?).await?;
             Ok(StatusCode::OK)
         }
         Some(Kind::Runner | Kind::User) | None => {
             let runner = proof.runner(&api).await?;
-            let token = form.require("token", "token is missing")?;
-            if jobpass_domain::token::parse(token).is_some_and(|parsed| parsed.kind != Kind::Job) {
-                return Err(OAuthDenied::new(
-                    "unsupported_token_type",
-                    "only job tokens are revoked here",
-                ));
-            }
-            api.app.token_revoke_by_runner(&runner, token).await?;
+            api.app.token_revoke_by_runner(&runner, job_token(&form)?).await?;
             Ok(StatusCode::OK)
         }
     }
+}
+
+/// What is to be revoked; a credential of another kind is told so (RFC 7009, section 2.2.1).
+fn job_token(form: &Form) -> Result<&str, OAuthDenied> {
+    let token = form.require("token", "token is missing")?;
+    if jobpass_domain::token::parse(token).is_some_and(|parsed| parsed.kind != Kind::Job) {
+        return Err(OAuthDenied::new(
+            "unsupported_token_type",
+            "only job tokens are revoked here",
+        ));
+    }
+    Ok(token)
 }

@@ -10,8 +10,9 @@ use axum::Json;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::header::PRAGMA;
-use jobpass_api::TokenResponse;
+use jobpass_api::{SecretText, TokenResponse};
 use jobpass_app::{Minted, Narrow, Refusal, Rendered};
+use jobpass_domain::Catalogue;
 use jobpass_domain::text::AudienceUri;
 use jobpass_domain::token::Kind;
 
@@ -83,20 +84,22 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
     let now = api.app.clock().now();
     let answer = |minted: &Minted| Rendered {
         etag: None,
-        body: serde_json::to_vec(&response(minted, now)).unwrap_or_default(),
+        body: serde_json::to_vec(&response(minted, &api.app.catalogue(), now)).unwrap_or_default(),
     };
-    let rendered = api.app.narrow(&holder, &narrow, None, answer).await?;
+    let narrowed = api.app.narrow(&holder, &narrow, None, answer).await;
+    let rendered = narrowed.map_err(subject_refused)?;
     let body: serde_json::Value = serde_json::from_slice(&rendered.body).unwrap_or_default();
     Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
 }
 
-fn response(minted: &Minted, now: time::OffsetDateTime) -> TokenResponse {
+fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
+    let expanded = |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
     TokenResponse {
-        access_token: minted.secret.expose().to_owned(),
+        access_token: SecretText::new(minted.secret.expose()),
         issued_token_type: ACCESS_TOKEN.to_owned(),
         token_type: "Bearer".to_owned(),
         expires_in: (minted.expires_at - now).whole_seconds(),
-        scope: minted.cap.as_ref().map(|cap| cap.join(" ")),
+        scope: minted.cap.as_ref().map(|cap| expanded(cap).join(" ")),
     }
 }
 

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use jobpass_api::{Decision, DecisionOrProblem, Decisions, MAX_QUESTIONS, Question, Questions, RefusedQuestion};
 use jobpass_app::{Ask, Refusal, ServiceCaller};
+use jobpass_domain::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -59,7 +60,7 @@ pub(crate) async fn authorize(api: Api, by: Service, body: Body<Value, { 8 * 64 
 
 async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Decision, Refusal> {
     let ask = Ask {
-        token: question.token,
+        token: Secret::new(question.token.expose().to_owned()),
         project: question.project.map(String::from),
         permissions: question.permissions,
         resource_name: question.resource_name.map(String::from),

@@ -105,7 +105,7 @@ pub(crate) async fn leaked_token_report(
     Extension(request): Extension<RequestId>,
     body: Body<LeakedToken>,
 ) -> Result<StatusCode, Denied> {
-    api.app.leak_report(&body.value.token, request.0).await?;
+    api.app.leak_report(body.value.token.expose(), request.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
