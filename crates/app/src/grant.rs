@@ -140,11 +140,12 @@ fn is_same(old: &SavedGrant, new: &Checked) -> bool {
 
 /// Holds the place's row, so that two who write at once are one after the other; answers the new revision.
 pub(crate) async fn touch(tx: &mut Tx, place: Place) -> Result<i64, Refusal> {
-    Ok(match place {
+    let revision = match place {
         Place::Project(id) => project::touch_grants(tx, id).await?,
         Place::Group(id) => group::touch_grants(tx, id).await?,
-        Place::Instance => return Err(Refusal::NotFound),
-    })
+        Place::Instance => None,
+    };
+    revision.ok_or(Refusal::NotFound)
 }
 
 async fn room_for(tx: &mut Tx, place: Place, more: usize) -> Result<(), Refusal> {
@@ -235,7 +236,7 @@ fn describe(saved: &SavedGrant, catalogue: &Catalogue) -> Value {
             "vouched_by": conditions.vouched_by,
         },
         "selectors": selectors,
-        "expires_at": saved.grant.expires_at.map(|at| at.unix_timestamp()),
+        "expires_at": saved.grant.expires_at.map(time::OffsetDateTime::unix_timestamp),
         "note": saved.note,
     })
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// How often a replica compares its clock with the database's.
 const HEARTBEAT: StdDuration = StdDuration::from_secs(1);
 /// How often what has expired is dropped.
-const SWEEP: StdDuration = StdDuration::from_secs(600);
+const SWEEP: StdDuration = StdDuration::from_mins(10);
 
 #[derive(Clone, Debug)]
 pub struct Settings {

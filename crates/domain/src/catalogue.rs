@@ -136,18 +136,12 @@ impl Catalogue {
 
     /// Every permission that exists here: what `everything` means when a grant is saved.
     pub fn everything(&self) -> PermissionSet {
-        self.types.iter().fold(PermissionSet::EMPTY, |all, resource| {
-            all.union(PermissionSet::admin(resource.slot))
-        })
+        self.types.iter().fold(PermissionSet::EMPTY, |all, resource| all.union(PermissionSet::admin(resource.slot)))
     }
 
     /// Reads `packages:read`, `packages:admin` or GitLab's `READ_PACKAGES`.
     pub fn parse(&self, text: &str) -> Result<PermissionSet, UnknownPermission> {
-        let canonical = self
-            .types
-            .iter()
-            .flat_map(ResourceType::aliases)
-            .find(|(alias, _)| alias == text);
+        let canonical = self.types.iter().flat_map(ResourceType::aliases).find(|(alias, _)| alias == text);
         let text = canonical.as_ref().map_or(text, |(_, canonical)| canonical);
         let (resource, action) = text.split_once(':').ok_or(UnknownPermission)?;
         let resource = self.find(resource).ok_or(UnknownPermission)?;
@@ -159,14 +153,9 @@ impl Catalogue {
 
     /// Reads a list, as in a cap: every entry must be known. The error is the index of the first that is not.
     pub fn parse_all<T: AsRef<str>>(&self, texts: &[T]) -> Result<PermissionSet, (usize, UnknownPermission)> {
-        texts
-            .iter()
-            .enumerate()
-            .try_fold(PermissionSet::EMPTY, |set, (index, text)| {
-                self.parse(text.as_ref())
-                    .map(|one| set.union(one))
-                    .map_err(|unknown| (index, unknown))
-            })
+        texts.iter().enumerate().try_fold(PermissionSet::EMPTY, |set, (index, text)| {
+            self.parse(text.as_ref()).map(|one| set.union(one)).map_err(|unknown| (index, unknown))
+        })
     }
 
     /// Reads a ceiling's entry: as [`Catalogue::parse`], or `*:read`, which covers types to come as well.
@@ -200,16 +189,12 @@ impl Catalogue {
 
     /// `packages:read`; `None` for a resource type that does not exist here.
     pub fn name(&self, permission: Permission) -> Option<String> {
-        self.get(permission.resource)
-            .map(|resource| format!("{}:{}", resource.name, permission.action.name()))
+        self.get(permission.resource).map(|resource| format!("{}:{}", resource.name, permission.action.name()))
     }
 }
 
 fn action_named(name: &str) -> Result<Action, UnknownPermission> {
-    Action::ALL
-        .into_iter()
-        .find(|action| action.name() == name)
-        .ok_or(UnknownPermission)
+    Action::ALL.into_iter().find(|action| action.name() == name).ok_or(UnknownPermission)
 }
 
 #[cfg(test)]
@@ -219,11 +204,7 @@ mod tests {
     #[test]
     fn the_shipped_types() {
         let catalogue = Catalogue::default();
-        let names: Vec<_> = catalogue
-            .types()
-            .iter()
-            .map(|resource| resource.name.as_str())
-            .collect();
+        let names: Vec<_> = catalogue.types().iter().map(|resource| resource.name.as_str()).collect();
         assert_eq!(
             names,
             [

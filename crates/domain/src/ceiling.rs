@@ -31,9 +31,7 @@ impl Side {
     }
 
     pub fn named(name: &str) -> Option<Side> {
-        [Side::Target, Side::Source]
-            .into_iter()
-            .find(|side| side.name() == name)
+        [Side::Target, Side::Source].into_iter().find(|side| side.name() == name)
     }
 }
 
@@ -58,24 +56,14 @@ pub struct When {
 impl When {
     pub fn holds(&self, run: &Provenance) -> bool {
         let in_environments = |patterns: &Vec<Glob>| {
-            run.environment
-                .as_ref()
-                .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
+            run.environment.as_ref().is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
         };
-        self.refs
-            .as_ref()
-            .is_none_or(|refs| refs.iter().any(|pattern| pattern.matches(run.ref_type, &run.ref_name)))
+        self.refs.as_ref().is_none_or(|refs| refs.iter().any(|pattern| pattern.matches(run.ref_type, &run.ref_name)))
             && self.protected.is_none_or(|protected| protected == run.protected)
             && self.environments.as_ref().is_none_or(in_environments)
-            && self
-                .triggers
-                .as_ref()
-                .is_none_or(|triggers| triggers.contains(&run.trigger))
+            && self.triggers.as_ref().is_none_or(|triggers| triggers.contains(&run.trigger))
             && self.from_fork.is_none_or(|from_fork| from_fork == run.from_fork)
-            && self
-                .vouched_by
-                .as_ref()
-                .is_none_or(|scopes| scopes.contains(&run.minted_by))
+            && self.vouched_by.as_ref().is_none_or(|scopes| scopes.contains(&run.minted_by))
     }
 }
 

@@ -19,14 +19,8 @@ mod matrix;
 
 /// What anyone may do to a public project, and a token of any project here to an internal one.
 const ANYONE: PermissionSet = PermissionSet::of(slots::REPOSITORIES, &[Action::Read])
-    .with(Permission {
-        resource: slots::PACKAGES,
-        action: Action::Read,
-    })
-    .with(Permission {
-        resource: slots::RELEASES,
-        action: Action::Read,
-    });
+    .with(Permission { resource: slots::PACKAGES, action: Action::Read })
+    .with(Permission { resource: slots::RELEASES, action: Action::Read });
 
 /// Why a permission is held or missing. A closed list, in the order in which reasons apply: the
 /// first that does is told.
@@ -168,29 +162,17 @@ pub struct Decision {
 impl Decision {
     /// What was asked and is refused.
     pub fn missing(&self) -> PermissionSet {
-        self.outcomes
-            .iter()
-            .filter(|(_, reason)| !reason.allows())
-            .map(|(permission, _)| *permission)
-            .collect()
+        self.outcomes.iter().filter(|(_, reason)| !reason.allows()).map(|(permission, _)| *permission).collect()
     }
 
     /// One reason for the whole: the first that applies among those that refuse, or else among those that allow.
     pub fn reason(&self) -> Option<Reason> {
-        self.outcomes
-            .iter()
-            .map(|(_, reason)| *reason)
-            .min_by_key(|reason| (reason.allows(), *reason))
-            .or(self.dead)
+        self.outcomes.iter().map(|(_, reason)| *reason).min_by_key(|reason| (reason.allows(), *reason)).or(self.dead)
     }
 
     /// What an answer marks as refused by `enforced`: said in `audit` only.
     pub fn would_deny(&self) -> PermissionSet {
-        if self.mode == Some(Mode::Audit) {
-            self.enforced_would_deny
-        } else {
-            PermissionSet::EMPTY
-        }
+        if self.mode == Some(Mode::Audit) { self.enforced_would_deny } else { PermissionSet::EMPTY }
     }
 }
 
@@ -201,16 +183,8 @@ pub fn decide(question: &Question<'_>, now: OffsetDateTime) -> Decision {
         (Some(token), Some(target), None) => Held::load(question, token, target, now),
         _ => Held::default(),
     };
-    let outcomes: Vec<_> = question
-        .asked
-        .iter()
-        .map(|one| (one, held.outcome(one, question, dead)))
-        .collect();
-    let allowed: PermissionSet = outcomes
-        .iter()
-        .filter(|(_, reason)| reason.allows())
-        .map(|(one, _)| *one)
-        .collect();
+    let outcomes: Vec<_> = question.asked.iter().map(|one| (one, held.outcome(one, question, dead))).collect();
+    let allowed: PermissionSet = outcomes.iter().filter(|(_, reason)| reason.allows()).map(|(one, _)| *one).collect();
     Decision {
         dead,
         allowed: !outcomes.is_empty() && allowed == question.asked,
@@ -232,19 +206,12 @@ fn death(question: &Question<'_>, now: OffsetDateTime) -> Option<Reason> {
         return Some(Reason::Unknown);
     };
     let meant_for = |asker: &Asker| token.is_meant_for(asker.audience.as_deref(), asker.audience_required);
-    token.death(now).or_else(|| {
-        question
-            .asker
-            .is_some_and(|asker| !meant_for(asker))
-            .then_some(Reason::Audience)
-    })
+    token.death(now).or_else(|| question.asker.is_some_and(|asker| !meant_for(asker)).then_some(Reason::Audience))
 }
 
 /// Asked without a token, a public project gives this all the same.
 fn is_anonymous(question: &Question<'_>) -> bool {
-    let public = question
-        .target
-        .is_some_and(|target| target.visibility == Visibility::Public);
+    let public = question.target.is_some_and(|target| target.visibility == Visibility::Public);
     public && !question.asked.is_empty() && ANYONE.implies(question.asked)
 }
 
@@ -282,22 +249,11 @@ impl<'a> Held<'a> {
     fn load(question: &Question<'a>, token: &JobToken, target: &'a Target, now: OffsetDateTime) -> Held<'a> {
         let role = question.actor_role.map_or(PermissionSet::EMPTY, Role::allows);
         let cap = token.cap.unwrap_or(PermissionSet::ALL);
-        let shown = question
-            .asker
-            .and_then(|asker| asker.shown)
-            .unwrap_or(PermissionSet::ALL);
+        let shown = question.asker.and_then(|asker| asker.shown).unwrap_or(PermissionSet::ALL);
         let ceilings = ceiling::leave(target.ceilings.iter().chain(question.source_ceilings), &token.run);
         let mut held = Held {
-            anyone: if target.visibility == Visibility::Private {
-                PermissionSet::EMPTY
-            } else {
-                ANYONE
-            },
-            inherited: if target.mode == Mode::Enforced {
-                PermissionSet::EMPTY
-            } else {
-                role
-            },
+            anyone: if target.visibility == Visibility::Private { PermissionSet::EMPTY } else { ANYONE },
+            inherited: if target.mode == Mode::Enforced { PermissionSet::EMPTY } else { role },
             cap,
             shown,
             left: cap.intersect(ceilings).intersect(shown),
@@ -319,20 +275,12 @@ impl<'a> Held<'a> {
     fn weigh(&mut self, grant: &'a Grant, token: &JobToken, role: PermissionSet, names: &Names, now: OffsetDateTime) {
         let failed = grant.conditions.failures(&token.run);
         let expired = grant.has_expired(now);
-        let role_denies = if grant.conditions.within_actor_role {
-            grant.permissions.minus(role)
-        } else {
-            PermissionSet::EMPTY
-        };
+        let role_denies =
+            if grant.conditions.within_actor_role { grant.permissions.minus(role) } else { PermissionSet::EMPTY };
         let gives = grant.permissions.minus(role_denies);
         let holds = !expired && failed.is_empty();
         if !holds || !role_denies.is_empty() {
-            self.misses.push(Miss {
-                grant,
-                expired,
-                failed,
-                role_denies,
-            });
+            self.misses.push(Miss { grant, expired, failed, role_denies });
         }
         if holds && !gives.is_empty() {
             self.add(grant, gives, names);
@@ -348,18 +296,11 @@ impl<'a> Held<'a> {
             if permissions.is_empty() {
                 continue;
             }
-            if names
-                .get(&resource)
-                .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
-            {
+            if names.get(&resource).is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name))) {
                 self.named = self.named.union(permissions);
             }
             let patterns = patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
-            self.selected.push(Selected {
-                resource,
-                permissions,
-                patterns,
-            });
+            self.selected.push(Selected { resource, permissions, patterns });
         }
     }
 
@@ -401,11 +342,7 @@ impl<'a> Held<'a> {
     }
 
     fn missing(&self, asked: Permission, names: &Names) -> Reason {
-        if self
-            .selected
-            .iter()
-            .any(|selected| selected.permissions.contains(asked))
-        {
+        if self.selected.iter().any(|selected| selected.permissions.contains(asked)) {
             return if names.contains_key(&asked.resource) {
                 Reason::ResourceName
             } else {
@@ -431,10 +368,7 @@ impl<'a> Held<'a> {
             .map(|miss| {
                 let mut failed = miss.failed.clone();
                 failed.extend((!miss.role_denies.intersect(missing).is_empty()).then_some(Failed::Role));
-                Near {
-                    grant: miss.grant.id,
-                    failed,
-                }
+                Near { grant: miss.grant.id, failed }
             })
             .collect()
     }

@@ -89,11 +89,7 @@ impl RefPattern {
         } else {
             (RefType::Branch, text.strip_prefix("branch:").unwrap_or(&text))
         };
-        Ok(RefPattern {
-            ref_type,
-            glob: Glob::parse(pattern)?,
-            text,
-        })
+        Ok(RefPattern { ref_type, glob: Glob::parse(pattern)?, text })
     }
 
     pub fn as_str(&self) -> &str {
@@ -173,10 +169,7 @@ fn one_step<'a>(pattern: &'a str, value: &'a str) -> Option<(&'a str, &'a str)> 
 /// The star having swallowed one character more, if it may.
 fn skip_one(star: Star<'_>, may: fn(char) -> bool) -> Option<Star<'_>> {
     let mut value = star.value.chars();
-    value.next().filter(|c| may(*c)).map(|_| Star {
-        pattern: star.pattern,
-        value: value.as_str(),
-    })
+    value.next().filter(|c| may(*c)).map(|_| Star { pattern: star.pattern, value: value.as_str() })
 }
 
 #[cfg(test)]
@@ -208,11 +201,7 @@ mod tests {
             ("*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaac", false),
             ("release/v?.*", "release/v1.2", true),
         ] {
-            assert_eq!(
-                Glob::parse(pattern).unwrap().matches(value),
-                expected,
-                "{pattern} ~ {value}"
-            );
+            assert_eq!(Glob::parse(pattern).unwrap().matches(value), expected, "{pattern} ~ {value}");
         }
     }
 
@@ -242,9 +231,9 @@ mod tests {
         match pattern {
             [] => value.is_empty(),
             ['*', '*', rest @ ..] => (0..=value.len()).any(|n| slow(rest, &value[n..])),
-            ['*', rest @ ..] => (0..=value.len())
-                .take_while(|n| !value[..*n].contains(&'/'))
-                .any(|n| slow(rest, &value[n..])),
+            ['*', rest @ ..] => {
+                (0..=value.len()).take_while(|n| !value[..*n].contains(&'/')).any(|n| slow(rest, &value[n..]))
+            }
             [wanted, rest @ ..] => value
                 .split_first()
                 .is_some_and(|(seen, tail)| (wanted == seen || (*wanted == '?' && *seen != '/')) && slow(rest, tail)),

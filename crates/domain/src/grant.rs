@@ -124,11 +124,7 @@ pub enum CredentialScope {
 }
 
 impl CredentialScope {
-    pub const ALL: [CredentialScope; 3] = [
-        CredentialScope::Project,
-        CredentialScope::Group,
-        CredentialScope::Instance,
-    ];
+    pub const ALL: [CredentialScope; 3] = [CredentialScope::Project, CredentialScope::Group, CredentialScope::Instance];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -173,14 +169,10 @@ impl Conditions {
     /// which knows the permission asked.
     pub fn failures(&self, run: &Provenance) -> Vec<Failed> {
         let outside = |restriction: Option<bool>| restriction == Some(false);
-        let in_refs = self
-            .refs
-            .as_ref()
-            .map(|refs| refs.iter().any(|pattern| pattern.matches(run.ref_type, &run.ref_name)));
+        let in_refs =
+            self.refs.as_ref().map(|refs| refs.iter().any(|pattern| pattern.matches(run.ref_type, &run.ref_name)));
         let in_environments = self.environments.as_ref().map(|patterns| {
-            run.environment
-                .as_ref()
-                .is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
+            run.environment.as_ref().is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
         });
         let in_triggers = self.triggers.as_ref().map(|triggers| triggers.contains(&run.trigger));
         [
@@ -204,9 +196,7 @@ pub struct Selectors(pub BTreeMap<Slot, Vec<Glob>>);
 impl Selectors {
     /// The permissions of this set that no selector binds.
     pub fn free(&self, permissions: PermissionSet) -> PermissionSet {
-        self.0.keys().fold(permissions, |free, resource| {
-            free.minus(PermissionSet::admin(*resource))
-        })
+        self.0.keys().fold(permissions, |free, resource| free.minus(PermissionSet::admin(*resource)))
     }
 
     pub fn patterns(&self, resource: Slot) -> Option<&[Glob]> {
@@ -230,34 +220,10 @@ mod tests {
         assert!(Source::Project(project).covers(project, &chain));
         assert!(!Source::Project(other).covers(project, &chain));
         assert!(Source::Group { group, except: vec![] }.covers(project, &chain));
-        assert!(
-            !Source::Group {
-                group: sub,
-                except: vec![]
-            }
-            .covers(project, &[group])
-        );
-        assert!(
-            !Source::Group {
-                group,
-                except: vec![project.0]
-            }
-            .covers(project, &chain)
-        );
-        assert!(
-            !Source::Group {
-                group,
-                except: vec![sub.0]
-            }
-            .covers(project, &chain)
-        );
-        assert!(
-            Source::Group {
-                group,
-                except: vec![other.0]
-            }
-            .covers(project, &chain)
-        );
+        assert!(!Source::Group { group: sub, except: vec![] }.covers(project, &[group]));
+        assert!(!Source::Group { group, except: vec![project.0] }.covers(project, &chain));
+        assert!(!Source::Group { group, except: vec![sub.0] }.covers(project, &chain));
+        assert!(Source::Group { group, except: vec![other.0] }.covers(project, &chain));
     }
 
     #[test]

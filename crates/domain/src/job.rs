@@ -71,10 +71,7 @@ impl JobState {
     /// Why a token of this job is dead, if the job is what killed it.
     pub fn death(&self, now: OffsetDateTime) -> Option<Reason> {
         match self {
-            JobState::Running {
-                lease_until: Some(until),
-                ..
-            } if *until <= now => Some(Reason::LeaseLost),
+            JobState::Running { lease_until: Some(until), .. } if *until <= now => Some(Reason::LeaseLost),
             JobState::Running { deadline_at, .. } if *deadline_at + GRACE <= now => Some(Reason::Expired),
             JobState::Running { .. } => None,
             JobState::Finished => Some(Reason::JobOver),
@@ -87,10 +84,7 @@ impl JobState {
         match self {
             JobState::Finished => Err(JobOver::Finished),
             JobState::Lost => Err(JobOver::Lost),
-            JobState::Running {
-                lease_until: Some(until),
-                ..
-            } if *until <= now => Err(JobOver::Lost),
+            JobState::Running { lease_until: Some(until), .. } if *until <= now => Err(JobOver::Lost),
             JobState::Running { deadline_at, .. } if *deadline_at <= now => Err(JobOver::PastDeadline),
             JobState::Running { .. } => Ok(()),
         }
@@ -104,10 +98,9 @@ impl JobState {
             other => Err(other),
         })?;
         Ok(match self {
-            JobState::Running { deadline_at, .. } => JobState::Running {
-                deadline_at,
-                lease_until: lease.map(|lease| now + lease),
-            },
+            JobState::Running { deadline_at, .. } => {
+                JobState::Running { deadline_at, lease_until: lease.map(|lease| now + lease) }
+            }
             over => over,
         })
     }

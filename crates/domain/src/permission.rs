@@ -89,10 +89,7 @@ impl PermissionSet {
         let mut set = PermissionSet::EMPTY;
         let mut rest = actions;
         while let [action, tail @ ..] = rest {
-            set = set.with(Permission {
-                resource,
-                action: *action,
-            });
+            set = set.with(Permission { resource, action: *action });
             rest = tail;
         }
         set
@@ -157,9 +154,7 @@ impl PermissionSet {
 
     /// The resource types of which at least one action is in here.
     pub fn resources(self) -> impl Iterator<Item = Slot> {
-        (0..MAX_RESOURCES)
-            .map(Slot)
-            .filter(move |slot| !self.intersect(PermissionSet::admin(*slot)).is_empty())
+        (0..MAX_RESOURCES).map(Slot).filter(move |slot| !self.intersect(PermissionSet::admin(*slot)).is_empty())
     }
 
     fn zip(self, other: PermissionSet, op: fn(u64, u64) -> u64) -> PermissionSet {

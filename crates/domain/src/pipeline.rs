@@ -44,14 +44,8 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    pub const ALL: [Trigger; 6] = [
-        Trigger::Push,
-        Trigger::Schedule,
-        Trigger::MergeRequest,
-        Trigger::Manual,
-        Trigger::Api,
-        Trigger::Pipeline,
-    ];
+    pub const ALL: [Trigger; 6] =
+        [Trigger::Push, Trigger::Schedule, Trigger::MergeRequest, Trigger::Manual, Trigger::Api, Trigger::Pipeline];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,9 +96,7 @@ impl PipelineFacts {
     pub fn is_protected(&self, protected_refs: &[RefPattern]) -> bool {
         !self.from_fork
             && self.trigger != Trigger::MergeRequest
-            && protected_refs
-                .iter()
-                .any(|pattern| pattern.matches(self.ref_type, &self.ref_name))
+            && protected_refs.iter().any(|pattern| pattern.matches(self.ref_type, &self.ref_name))
     }
 }
 
@@ -135,34 +127,10 @@ mod tests {
         assert!(push("main").is_protected(&patterns));
         assert!(!push("feature").is_protected(&patterns));
         assert!(!push("main").is_protected(&[]));
-        assert!(
-            !PipelineFacts {
-                from_fork: true,
-                ..push("main")
-            }
-            .is_protected(&patterns)
-        );
-        assert!(
-            !PipelineFacts {
-                trigger: Trigger::MergeRequest,
-                ..push("main")
-            }
-            .is_protected(&patterns)
-        );
-        assert!(
-            !PipelineFacts {
-                ref_type: RefType::MergeRequest,
-                ..push("main")
-            }
-            .is_protected(&patterns)
-        );
-        assert!(
-            PipelineFacts {
-                ref_type: RefType::Tag,
-                ..push("v1")
-            }
-            .is_protected(&patterns)
-        );
+        assert!(!PipelineFacts { from_fork: true, ..push("main") }.is_protected(&patterns));
+        assert!(!PipelineFacts { trigger: Trigger::MergeRequest, ..push("main") }.is_protected(&patterns));
+        assert!(!PipelineFacts { ref_type: RefType::MergeRequest, ..push("main") }.is_protected(&patterns));
+        assert!(PipelineFacts { ref_type: RefType::Tag, ..push("v1") }.is_protected(&patterns));
     }
 
     #[test]
@@ -170,10 +138,7 @@ mod tests {
         assert_eq!(push("main").first_difference(&push("main")), None);
         assert_eq!(push("main").first_difference(&push("dev")), Some("ref"));
         assert_eq!(
-            push("main").first_difference(&PipelineFacts {
-                from_fork: true,
-                ..push("main")
-            }),
+            push("main").first_difference(&PipelineFacts { from_fork: true, ..push("main") }),
             Some("from_fork")
         );
     }

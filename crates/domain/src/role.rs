@@ -17,13 +17,7 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 5] = [
-        Role::Guest,
-        Role::Reporter,
-        Role::Developer,
-        Role::Maintainer,
-        Role::Owner,
-    ];
+    pub const ALL: [Role; 5] = [Role::Guest, Role::Reporter, Role::Developer, Role::Maintainer, Role::Owner];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,15 +39,12 @@ impl Role {
             Role::Guest => PermissionSet::EMPTY,
             Role::Reporter => shipped(Action::Read).minus(sensitive()),
             Role::Developer => {
-                let write = shipped(Action::Create)
-                    .union(shipped(Action::Update))
-                    .minus(sensitive());
+                let write = shipped(Action::Create).union(shipped(Action::Update)).minus(sensitive());
                 shipped(Action::Read).union(write).union(developers_delete())
             }
-            Role::Maintainer | Role::Owner => Action::ALL
-                .into_iter()
-                .map(shipped)
-                .fold(PermissionSet::EMPTY, PermissionSet::union),
+            Role::Maintainer | Role::Owner => {
+                Action::ALL.into_iter().map(shipped).fold(PermissionSet::EMPTY, PermissionSet::union)
+            }
         }
     }
 }
@@ -76,9 +67,7 @@ const SHIPPED: [crate::permission::Slot; 13] = [
 
 /// One action on every shipped type.
 fn shipped(action: Action) -> PermissionSet {
-    SHIPPED.into_iter().fold(PermissionSet::EMPTY, |set, slot| {
-        set.union(PermissionSet::of(slot, &[action]))
-    })
+    SHIPPED.into_iter().fold(PermissionSet::EMPTY, |set, slot| set.union(PermissionSet::of(slot, &[action])))
 }
 
 fn sensitive() -> PermissionSet {
@@ -88,9 +77,7 @@ fn sensitive() -> PermissionSet {
 fn developers_delete() -> PermissionSet {
     [slots::ENVIRONMENTS, slots::RELEASES, slots::CONTAINERS]
         .into_iter()
-        .fold(PermissionSet::EMPTY, |set, slot| {
-            set.union(PermissionSet::of(slot, &[Action::Delete]))
-        })
+        .fold(PermissionSet::EMPTY, |set, slot| set.union(PermissionSet::of(slot, &[Action::Delete])))
 }
 
 #[cfg(test)]

@@ -42,7 +42,5 @@ impl Service {
 /// A name that is not in the catalogue shows nothing.
 fn shown(names: &[String], catalogue: &Catalogue) -> PermissionSet {
     let known = names.iter().filter_map(|name| catalogue.find(name));
-    known.fold(PermissionSet::EMPTY, |shown, resource| {
-        shown.union(PermissionSet::admin(resource.slot))
-    })
+    known.fold(PermissionSet::EMPTY, |shown, resource| shown.union(PermissionSet::admin(resource.slot)))
 }

@@ -111,9 +111,7 @@ fn absolute_uri(text: &str) -> Result<(), InvalidText> {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.chars().all(scheme_char)
             && !rest.is_empty()
-            && rest
-                .chars()
-                .all(|c| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\'))
+            && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '#' | '"' | '<' | '>' | '\\'))
     });
     if well_formed { Ok(()) } else { Err(InvalidText::Uri) }
 }
@@ -132,11 +130,7 @@ mod tests {
 
     #[test]
     fn audiences() {
-        for good in [
-            "https://registry.example.com",
-            "urn:jobpass:state",
-            "https://a.example/x?y=z",
-        ] {
+        for good in ["https://registry.example.com", "urn:jobpass:state", "https://a.example/x?y=z"] {
             assert!(AudienceUri::parse(good).is_ok(), "{good}");
         }
         for bad in ["registry", "https:", "https://a b", "https://a/#x", "1a:b", "://x"] {

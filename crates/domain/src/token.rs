@@ -100,11 +100,7 @@ pub fn parse(text: &str) -> Option<Parsed> {
         Kind::Job => decode_hour(body.get(..HOUR)?)?,
         Kind::Runner | Kind::Service | Kind::User => Hour(0),
     };
-    Some(Parsed {
-        kind,
-        hash: TokenHash::of(text),
-        hour,
-    })
+    Some(Parsed { kind, hash: TokenHash::of(text), hour })
 }
 
 /// Makes a runner token, a service secret or a user token of 256 random bits.
@@ -206,14 +202,9 @@ mod tests {
     fn what_is_not_a_token() {
         let token = generate(Kind::Runner, [1; RANDOM]);
         let text = token.expose();
-        for bad in [
-            "",
-            "jpj_",
-            &text[1..],
-            &format!("{text}0"),
-            &text.replace("jpr_", "jpx_"),
-            &text.replace("jpr_", "jpu_"),
-        ] {
+        for bad in
+            ["", "jpj_", &text[1..], &format!("{text}0"), &text.replace("jpr_", "jpx_"), &text.replace("jpr_", "jpu_")]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
         assert_eq!(parse(&"é".repeat(26)), None);

@@ -46,8 +46,20 @@ pub async fn load(
     target: Option<&str>,
     catalogue: &Catalogue,
 ) -> Result<Loaded> {
+    let mut row = select(db, hour, hash, target).await?;
+    Ok(Loaded {
+        target: row.target(catalogue)?,
+        actor_role: row.actor_role.map(|number| stored(role_numbered(number))).transpose()?,
+        source_ceilings: ceilings(std::mem::take(&mut row.source_ceilings.0), catalogue)?,
+        token: row.into_token(catalogue)?,
+    })
+}
+
+/// The one statement. Every part is there or not: the token, and what it is asked about.
+async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Option<&str>) -> Result<Row> {
     let target_id = target.and_then(|key| Uuid::parse_str(key).ok());
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         r#"
         with token as (select * from job_tokens where issued_hour = $1 and hash = $2),
         target as (select * from projects where id = $3 or path = $4)
@@ -92,121 +104,147 @@ pub async fn load(
         &hash.0[..],
         target_id,
         target,
-    )
-    .fetch_one(db)
-    .await?;
+    );
+    Ok(row.fetch_one(db).await?)
+}
 
-    let ceilings = |columns: Vec<ceiling::Columns>| {
-        columns
-            .into_iter()
-            .map(|one| one.into_ceiling(catalogue))
-            .collect::<Result<_>>()
-    };
-    let target = match (row.target_visibility, row.target_mode) {
-        (Some(visibility), Some(mode)) => {
-            let floors: Vec<Mode> = row
-                .floors
-                .iter()
-                .map(|floor| stored(Mode::named(floor)))
-                .collect::<Result<_>>()?;
-            Some(Target {
-                visibility: stored(Visibility::named(&visibility))?,
-                mode: Mode::effective(stored(Mode::named(&mode))?, floors),
-                grants: row
-                    .grants
-                    .0
-                    .into_iter()
-                    .map(|one| one.into_grant(catalogue))
-                    .collect::<Result<_>>()?,
-                ceilings: ceilings(row.target_ceilings.0)?,
-            })
+/// The columns of the statement: first the token's, then its job's and its project's, then the target's.
+struct Row {
+    token_id: Option<Uuid>,
+    project_id: Option<Uuid>,
+    pipeline_id: Option<Uuid>,
+    job_id: Option<Uuid>,
+    runner_id: Option<Uuid>,
+    root_id: Option<Uuid>,
+    ancestors: Option<Vec<Uuid>>,
+    permissions: Option<Vec<String>>,
+    audience: Option<Vec<String>>,
+    pipeline_key: Option<String>,
+    job_key: Option<String>,
+    job_name: Option<String>,
+    ref_name: Option<String>,
+    ref_type: Option<String>,
+    sha: Option<String>,
+    protected: Option<bool>,
+    environment: Option<String>,
+    trigger: Option<String>,
+    from_fork: Option<bool>,
+    fork_source: Option<String>,
+    actor: Option<String>,
+    actor_claimed: Option<String>,
+    minted_by: Option<String>,
+    issued_at: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
+    revoked_because: Option<String>,
+    epochs_current: bool,
+    job_state: Option<String>,
+    deadline_at: Option<OffsetDateTime>,
+    lease_until: Option<OffsetDateTime>,
+    source_path: Option<String>,
+    source_chain: Option<Vec<Uuid>>,
+    source_ceilings: Json<Vec<ceiling::Columns>>,
+    target_visibility: Option<String>,
+    target_mode: Option<String>,
+    floors: Vec<String>,
+    actor_role: Option<i16>,
+    grants: Json<Vec<grant::Columns>>,
+    target_ceilings: Json<Vec<ceiling::Columns>>,
+}
+
+fn ceilings(columns: Vec<ceiling::Columns>, catalogue: &Catalogue) -> Result<Vec<Ceiling>> {
+    columns.into_iter().map(|one| one.into_ceiling(catalogue)).collect()
+}
+
+impl Row {
+    fn target(&mut self, catalogue: &Catalogue) -> Result<Option<Target>> {
+        let (Some(visibility), Some(mode)) = (&self.target_visibility, &self.target_mode) else { return Ok(None) };
+        let floors: Vec<Mode> = self.floors.iter().map(|floor| stored(Mode::named(floor))).collect::<Result<_>>()?;
+        let grants = std::mem::take(&mut self.grants.0);
+        Ok(Some(Target {
+            visibility: stored(Visibility::named(visibility))?,
+            mode: Mode::effective(stored(Mode::named(mode))?, floors),
+            grants: grants.into_iter().map(|one| one.into_grant(catalogue)).collect::<Result<_>>()?,
+            ceilings: ceilings(std::mem::take(&mut self.target_ceilings.0), catalogue)?,
+        }))
+    }
+
+    fn into_token(self, catalogue: &Catalogue) -> Result<Option<LoadedToken>> {
+        if self.token_id.is_none() {
+            return Ok(None);
         }
-        _ => None,
-    };
-    let source_ceilings = ceilings(row.source_ceilings.0)?;
-    let actor_role = row.actor_role.map(|number| stored(role_numbered(number))).transpose()?;
-    let Some(id) = row.token_id else {
-        return Ok(Loaded {
-            token: None,
-            target,
-            actor_role,
-            source_ceilings,
-        });
-    };
+        let lease_until = self.lease_until;
+        let token = self.facts(catalogue)?;
+        Ok(Some(LoadedToken { info: self.into_info(&token)?, token, lease_until }))
+    }
 
-    // A job that is gone with its project leaves a token that is dead either way.
-    let job = match (row.job_state, row.deadline_at) {
-        (Some(state), Some(deadline_at)) => stored(job::state(&state, deadline_at, row.lease_until))?,
-        _ => JobState::Finished,
-    };
-    let known = row.permissions.as_ref().map(|texts| {
-        texts
-            .iter()
-            .filter_map(|text| catalogue.parse(text).ok())
-            .fold(PermissionSet::EMPTY, PermissionSet::union)
-    });
-    let token = JobToken {
-        id: JobTokenId(id),
-        project: ProjectId(stored(row.project_id)?),
-        chain: row.source_chain.unwrap_or_default().into_iter().map(GroupId).collect(),
-        run: Provenance {
-            ref_name: stored(row.ref_name)?,
-            ref_type: stored(row.ref_type.as_deref().and_then(RefType::named))?,
-            protected: stored(row.protected)?,
-            environment: row.environment,
-            trigger: stored(row.trigger.as_deref().and_then(Trigger::named))?,
-            from_fork: stored(row.from_fork)?,
-            minted_by: stored(row.minted_by.as_deref().and_then(CredentialScope::named))?,
-        },
-        cap: known,
-        audience: row.audience,
-        expires_at: stored(row.expires_at)?,
-        revoked: row.revoked_because.as_deref().map(|because| {
-            if because == "parent" {
-                Revoked::WithAncestor
-            } else {
-                Revoked::Itself
-            }
-        }),
-        epochs_current: row.epochs_current,
-        job,
-    };
-    let info = TokenInfo {
-        id: token.id,
-        project: token.project,
-        project_path: row.source_path.unwrap_or_default(),
-        pipeline: PipelineId(stored(row.pipeline_id)?),
-        pipeline_key: stored(row.pipeline_key)?,
-        job: JobId(stored(row.job_id)?),
-        job_key: stored(row.job_key)?,
-        job_name: stored(row.job_name)?,
-        runner: RunnerId(stored(row.runner_id)?),
-        ref_name: token.run.ref_name.clone(),
-        ref_type: token.run.ref_type,
-        sha: stored(row.sha)?,
-        protected: token.run.protected,
-        environment: token.run.environment.clone(),
-        trigger: token.run.trigger,
-        from_fork: token.run.from_fork,
-        fork_source: row.fork_source,
-        actor_claimed: if row.actor.is_some() { None } else { row.actor_claimed },
-        actor: row.actor,
-        cap: row.permissions,
-        audience: token.audience.clone(),
-        ancestors: row.ancestors.unwrap_or_default().into_iter().map(JobTokenId).collect(),
-        root: JobTokenId(stored(row.root_id)?),
-        issued_at: stored(row.issued_at)?,
-        expires_at: token.expires_at,
-    };
-    let token = LoadedToken {
-        token,
-        info,
-        lease_until: row.lease_until,
-    };
-    Ok(Loaded {
-        token: Some(token),
-        target,
-        actor_role,
-        source_ceilings,
-    })
+    /// What the decision needs.
+    fn facts(&self, catalogue: &Catalogue) -> Result<JobToken> {
+        let known = |texts: &Vec<String>| {
+            texts.iter().filter_map(|text| catalogue.parse(text).ok()).fold(PermissionSet::EMPTY, PermissionSet::union)
+        };
+        let revoked = |because: &str| if because == "parent" { Revoked::WithAncestor } else { Revoked::Itself };
+        Ok(JobToken {
+            id: JobTokenId(stored(self.token_id)?),
+            project: ProjectId(stored(self.project_id)?),
+            chain: self.source_chain.iter().flatten().copied().map(GroupId).collect(),
+            run: self.provenance()?,
+            cap: self.permissions.as_ref().map(known),
+            audience: self.audience.clone(),
+            expires_at: stored(self.expires_at)?,
+            revoked: self.revoked_because.as_deref().map(revoked),
+            epochs_current: self.epochs_current,
+            job: self.job()?,
+        })
+    }
+
+    fn provenance(&self) -> Result<Provenance> {
+        Ok(Provenance {
+            ref_name: stored(self.ref_name.clone())?,
+            ref_type: stored(self.ref_type.as_deref().and_then(RefType::named))?,
+            protected: stored(self.protected)?,
+            environment: self.environment.clone(),
+            trigger: stored(self.trigger.as_deref().and_then(Trigger::named))?,
+            from_fork: stored(self.from_fork)?,
+            minted_by: stored(self.minted_by.as_deref().and_then(CredentialScope::named))?,
+        })
+    }
+
+    /// A job that is gone with its project leaves a token that is dead either way.
+    fn job(&self) -> Result<JobState> {
+        match (&self.job_state, self.deadline_at) {
+            (Some(state), Some(deadline_at)) => stored(job::state(state, deadline_at, self.lease_until)),
+            _ => Ok(JobState::Finished),
+        }
+    }
+
+    /// What an answer tells besides.
+    fn into_info(self, token: &JobToken) -> Result<TokenInfo> {
+        Ok(TokenInfo {
+            id: token.id,
+            project: token.project,
+            project_path: self.source_path.unwrap_or_default(),
+            pipeline: PipelineId(stored(self.pipeline_id)?),
+            pipeline_key: stored(self.pipeline_key)?,
+            job: JobId(stored(self.job_id)?),
+            job_key: stored(self.job_key)?,
+            job_name: stored(self.job_name)?,
+            runner: RunnerId(stored(self.runner_id)?),
+            ref_name: token.run.ref_name.clone(),
+            ref_type: token.run.ref_type,
+            sha: stored(self.sha)?,
+            protected: token.run.protected,
+            environment: self.environment,
+            trigger: token.run.trigger,
+            from_fork: token.run.from_fork,
+            fork_source: self.fork_source,
+            actor_claimed: if self.actor.is_some() { None } else { self.actor_claimed },
+            actor: self.actor,
+            cap: self.permissions,
+            audience: self.audience,
+            ancestors: self.ancestors.unwrap_or_default().into_iter().map(JobTokenId).collect(),
+            root: JobTokenId(stored(self.root_id)?),
+            issued_at: stored(self.issued_at)?,
+            expires_at: token.expires_at,
+        })
+    }
 }

@@ -34,28 +34,17 @@ fn conditions() -> impl Strategy<Value = Conditions> {
         option::of(prop::sample::select(vec!["**", "prod/*", "test"]).prop_map(|p| vec![Glob::parse(p).unwrap()]));
     let triggers = option::of(prop::sample::subsequence(Trigger::ALL.to_vec(), 1..4));
     let vouched_by = prop::sample::select(VouchedBy::ALL.to_vec());
-    (
-        refs,
-        any::<bool>(),
-        environments,
-        triggers,
-        any::<bool>(),
-        any::<bool>(),
-        vouched_by,
+    (refs, any::<bool>(), environments, triggers, any::<bool>(), any::<bool>(), vouched_by).prop_map(
+        |(refs, protected_refs_only, environments, triggers, allow_forks, within_actor_role, vouched_by)| Conditions {
+            refs,
+            protected_refs_only,
+            environments,
+            triggers,
+            allow_forks,
+            within_actor_role,
+            vouched_by,
+        },
     )
-        .prop_map(
-            |(refs, protected_refs_only, environments, triggers, allow_forks, within_actor_role, vouched_by)| {
-                Conditions {
-                    refs,
-                    protected_refs_only,
-                    environments,
-                    triggers,
-                    allow_forks,
-                    within_actor_role,
-                    vouched_by,
-                }
-            },
-        )
 }
 
 fn grants() -> impl Strategy<Value = Vec<Grant>> {
@@ -68,22 +57,16 @@ fn grants() -> impl Strategy<Value = Vec<Grant>> {
                     .collect(),
             )
         });
-    let one = (
-        source(),
-        any_set(),
-        conditions(),
-        selectors,
-        option::of(-5i64..5),
-        any::<u128>(),
-    )
-        .prop_map(|(source, permissions, conditions, selectors, expires_in, id)| Grant {
+    let one = (source(), any_set(), conditions(), selectors, option::of(-5i64..5), any::<u128>()).prop_map(
+        |(source, permissions, conditions, selectors, expires_in, id)| Grant {
             id: GrantId(Uuid::from_u128(id)),
             source,
             permissions,
             conditions,
             selectors,
             expires_at: expires_in.map(|hours| NOW + Duration::hours(hours)),
-        });
+        },
+    );
     prop::collection::vec(one, 0..6)
 }
 
@@ -91,11 +74,7 @@ fn ceilings() -> impl Strategy<Value = Vec<Ceiling>> {
     let one = (any_set(), option::of(any::<bool>()), option::of(any::<bool>())).prop_map(
         |(at_most, protected, from_fork)| Ceiling {
             id: CeilingId(Uuid::from_u128(1)),
-            when: When {
-                protected,
-                from_fork,
-                ..When::default()
-            },
+            when: When { protected, from_fork, ..When::default() },
             at_most,
         },
     );
@@ -188,9 +167,7 @@ impl Random {
             && (granted || anyone || inherited)
             && self.token.cap.is_none_or(|cap| cap.contains(one))
             && self.asker.shown.is_none_or(|shown| shown.contains(one))
-            && ceilings
-                .filter(|ceiling| ceiling.when.holds(run))
-                .all(|ceiling| ceiling.at_most.contains(one))
+            && ceilings.filter(|ceiling| ceiling.when.holds(run)).all(|ceiling| ceiling.at_most.contains(one))
     }
 }
 

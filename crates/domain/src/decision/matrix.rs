@@ -56,10 +56,7 @@ pub(super) fn live_token() -> JobToken {
         expires_at: NOW + Duration::hours(1),
         revoked: None,
         epochs_current: true,
-        job: JobState::Running {
-            deadline_at: NOW + Duration::minutes(55),
-            lease_until: None,
-        },
+        job: JobState::Running { deadline_at: NOW + Duration::minutes(55), lease_until: None },
     }
 }
 
@@ -75,11 +72,7 @@ pub(super) fn grant(permissions: &str) -> Grant {
 }
 
 fn ceiling(when: When, at_most: &str) -> Ceiling {
-    Ceiling {
-        id: CeilingId(Uuid::from_u128(8)),
-        when,
-        at_most: set(at_most),
-    }
+    Ceiling { id: CeilingId(Uuid::from_u128(8)), when, at_most: set(at_most) }
 }
 
 /// A live token of a job on a protected branch asks to read packages of a private project without grants.
@@ -88,12 +81,7 @@ fn plain() -> Case {
         token: Some(live_token()),
         role: None,
         asker: Asker::default(),
-        target: Target {
-            visibility: Visibility::Private,
-            mode: Mode::Enforced,
-            grants: vec![],
-            ceilings: vec![],
-        },
+        target: Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![], ceilings: vec![] },
         source_ceilings: vec![],
         asked: set("packages:read"),
         names: Names::new(),
@@ -114,7 +102,9 @@ fn with_grant(change: impl Fn(&mut Grant)) -> Case {
 
 fn with_token(change: impl Fn(&mut JobToken)) -> Case {
     let mut case = granted();
-    case.token.as_mut().map(change);
+    if let Some(token) = &mut case.token {
+        change(token);
+    }
     case
 }
 
@@ -130,101 +120,94 @@ fn with_condition(change: impl Fn(&mut Conditions)) -> Case {
 fn in_selector(name: Option<&str>) -> Case {
     but(
         with_grant(|grant| {
-            grant
-                .selectors
-                .0
-                .insert(slots::PACKAGES, vec![Glob::parse("npm/@acme/*").unwrap()]);
+            grant.selectors.0.insert(slots::PACKAGES, vec![Glob::parse("npm/@acme/*").unwrap()]);
         }),
-        |case| {
-            case.names = name
-                .map(|name| (slots::PACKAGES, name.to_owned()))
-                .into_iter()
-                .collect()
-        },
+        |case| case.names = name.map(|name| (slots::PACKAGES, name.to_owned())).into_iter().collect(),
     )
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a condition holds")]
 fn globs(patterns: &[&str]) -> Option<Vec<Glob>> {
     Some(patterns.iter().map(|pattern| Glob::parse(*pattern).unwrap()).collect())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a condition holds")]
 fn refs(patterns: &[&str]) -> Option<Vec<RefPattern>> {
-    Some(
-        patterns
-            .iter()
-            .map(|pattern| RefPattern::parse(*pattern).unwrap())
-            .collect(),
-    )
+    Some(patterns.iter().map(|pattern| RefPattern::parse(*pattern).unwrap()).collect())
 }
 
-fn cases() -> Vec<(&'static str, Case)> {
-    let developer = |case| but(case, |case| case.role = Some(Role::Developer));
-    let visible = |visibility, case| but(case, move |case| case.target.visibility = visibility);
-    let always = |at_most| {
-        but(granted(), move |case| {
-            case.target.ceilings.push(ceiling(When::default(), at_most))
-        })
-    };
-    let ceiling_when = |when: When| {
-        but(granted(), move |case| {
-            case.target.ceilings.push(ceiling(when.clone(), "jobs:read"))
-        })
-    };
+/// The rows, a section each.
+fn sections() -> Vec<(&'static str, Vec<(&'static str, Case)>)> {
+    vec![
+        ("— grants —", grants()),
+        ("— the token —", tokens()),
+        ("— the asker —", askers()),
+        ("— cap and ceilings —", ceilings()),
+        ("— conditions —", conditions()),
+        ("— selectors —", selectors()),
+        ("— the actor's role —", roles()),
+        ("— anyone —", anyone()),
+    ]
+}
+
+fn developer(case: Case) -> Case {
+    but(case, |case| case.role = Some(Role::Developer))
+}
+
+fn visible(visibility: Visibility, case: Case) -> Case {
+    but(case, |case| case.target.visibility = visibility)
+}
+
+fn under_ceiling(when: &When, at_most: &str) -> Case {
+    but(granted(), |case| {
+        case.target.ceilings.push(ceiling(when.clone(), at_most));
+    })
+}
+
+fn always(at_most: &str) -> Case {
+    under_ceiling(&When::default(), at_most)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "each is written in its row")]
+fn ceiling_when(when: When) -> Case {
+    under_ceiling(&when, "jobs:read")
+}
+
+fn with_run(case: Case, change: impl Fn(&mut Provenance)) -> Case {
+    but(case, |case| {
+        if let Some(token) = &mut case.token {
+            change(&mut token.run);
+        }
+    })
+}
+
+fn grants() -> Vec<(&'static str, Case)> {
     vec![
         ("no grant", plain()),
         ("a grant", granted()),
-        (
-            "a grant of another permission",
-            with_grant(|grant| grant.permissions = set("jobs:admin")),
-        ),
-        (
-            "a grant for another project",
-            with_grant(|grant| grant.source = Source::Project(ProjectId(OTHER))),
-        ),
+        ("a grant of another permission", with_grant(|grant| grant.permissions = set("jobs:admin"))),
+        ("a grant for another project", with_grant(|grant| grant.source = Source::Project(ProjectId(OTHER)))),
         (
             "a grant for the group above",
-            with_grant(|grant| {
-                grant.source = Source::Group {
-                    group: GROUP,
-                    except: vec![],
-                }
-            }),
+            with_grant(|grant| grant.source = Source::Group { group: GROUP, except: vec![] }),
         ),
         (
             "… less this project",
-            with_grant(|grant| {
-                grant.source = Source::Group {
-                    group: GROUP,
-                    except: vec![SOURCE.0],
-                }
-            }),
+            with_grant(|grant| grant.source = Source::Group { group: GROUP, except: vec![SOURCE.0] }),
         ),
         (
             "a grant for another group",
-            with_grant(|grant| {
-                grant.source = Source::Group {
-                    group: GroupId(OTHER),
-                    except: vec![],
-                }
-            }),
+            with_grant(|grant| grant.source = Source::Group { group: GroupId(OTHER), except: vec![] }),
         ),
-        (
-            "a grant that has expired",
-            with_grant(|grant| grant.expires_at = Some(NOW)),
-        ),
-        (
-            "a grant that expires in a second",
-            with_grant(|grant| grant.expires_at = Some(NOW + Duration::SECOND)),
-        ),
-        (
-            "two asked, both granted",
-            but(granted(), |case| case.asked = set("packages:read packages:create")),
-        ),
-        (
-            "two asked, one granted",
-            but(granted(), |case| case.asked = set("packages:read packages:delete")),
-        ),
-        ("— the token —", plain()),
+        ("a grant that has expired", with_grant(|grant| grant.expires_at = Some(NOW))),
+        ("a grant that expires in a second", with_grant(|grant| grant.expires_at = Some(NOW + Duration::SECOND))),
+        ("two asked, both granted", but(granted(), |case| case.asked = set("packages:read packages:create"))),
+        ("two asked, one granted", but(granted(), |case| case.asked = set("packages:read packages:delete"))),
+    ]
+}
+
+fn tokens() -> Vec<(&'static str, Case)> {
+    vec![
         ("unknown", but(granted(), |case| case.token = None)),
         ("revoked", with_token(|token| token.revoked = Some(Revoked::Itself))),
         ("an epoch was raised", with_token(|token| token.epochs_current = false)),
@@ -236,44 +219,28 @@ fn cases() -> Vec<(&'static str, Case)> {
             }),
         ),
         ("expired", with_token(|token| token.expires_at = NOW)),
-        (
-            "the job is finished",
-            with_token(|token| token.job = JobState::Finished),
-        ),
+        ("the job is finished", with_token(|token| token.job = JobState::Finished)),
         ("the job is lost", with_token(|token| token.job = JobState::Lost)),
         (
             "the lease has lapsed",
-            with_token(|token| {
-                token.job = JobState::Running {
-                    deadline_at: NOW,
-                    lease_until: Some(NOW),
-                }
-            }),
+            with_token(|token| token.job = JobState::Running { deadline_at: NOW, lease_until: Some(NOW) }),
         ),
         (
             "in the grace after the deadline",
-            with_token(|token| {
-                token.job = JobState::Running {
-                    deadline_at: NOW,
-                    lease_until: None,
-                }
-            }),
+            with_token(|token| token.job = JobState::Running { deadline_at: NOW, lease_until: None }),
         ),
-        (
-            "an ancestor was revoked",
-            with_token(|token| token.revoked = Some(Revoked::WithAncestor)),
-        ),
-        ("— the asker —", plain()),
-        (
-            "meant for another service",
-            with_token(|token| token.audience = Some(vec!["https://a.example".into()])),
-        ),
+        ("an ancestor was revoked", with_token(|token| token.revoked = Some(Revoked::WithAncestor))),
+    ]
+}
+
+fn askers() -> Vec<(&'static str, Case)> {
+    vec![
+        ("meant for another service", with_token(|token| token.audience = Some(vec!["https://a.example".into()]))),
         (
             "meant for this service",
-            but(
-                with_token(|token| token.audience = Some(vec!["https://a.example".into()])),
-                |case| case.asker.audience = Some("https://a.example".into()),
-            ),
+            but(with_token(|token| token.audience = Some(vec!["https://a.example".into()])), |case| {
+                case.asker.audience = Some("https://a.example".into());
+            }),
         ),
         (
             "no audience, one is required",
@@ -282,152 +249,69 @@ fn cases() -> Vec<(&'static str, Case)> {
                 case.asker.audience_required = true;
             }),
         ),
-        (
-            "the resource type is not shown to it",
-            but(granted(), |case| case.asker.shown = Some(set("jobs:admin"))),
-        ),
-        ("— cap and ceilings —", plain()),
-        (
-            "capped to it",
-            with_token(|token| token.cap = Some(set("packages:read"))),
-        ),
-        (
-            "capped to something else",
-            with_token(|token| token.cap = Some(set("jobs:read"))),
-        ),
-        (
-            "capped to nothing",
-            with_token(|token| token.cap = Some(PermissionSet::EMPTY)),
-        ),
+        ("the resource type is not shown to it", but(granted(), |case| case.asker.shown = Some(set("jobs:admin")))),
+    ]
+}
+
+fn ceilings() -> Vec<(&'static str, Case)> {
+    vec![
+        ("capped to it", with_token(|token| token.cap = Some(set("packages:read")))),
+        ("capped to something else", with_token(|token| token.cap = Some(set("jobs:read")))),
+        ("capped to nothing", with_token(|token| token.cap = Some(PermissionSet::EMPTY))),
         ("a ceiling that includes it", always("*:read")),
         ("a ceiling that does not", always("*:create")),
         ("a ceiling of nothing", always("")),
-        (
-            "a ceiling for forks, not from a fork",
-            ceiling_when(When {
-                from_fork: Some(true),
-                ..When::default()
-            }),
-        ),
-        (
-            "a ceiling for this ref",
-            ceiling_when(When {
-                refs: refs(&["main"]),
-                ..When::default()
-            }),
-        ),
-        (
-            "a ceiling for unprotected refs",
-            ceiling_when(When {
-                protected: Some(false),
-                ..When::default()
-            }),
-        ),
-        (
-            "a ceiling for this environment",
-            ceiling_when(When {
-                environments: globs(&["prod/*"]),
-                ..When::default()
-            }),
-        ),
-        (
-            "a ceiling for another trigger",
-            ceiling_when(When {
-                triggers: Some(vec![Trigger::Api]),
-                ..When::default()
-            }),
-        ),
+        ("a ceiling for forks, not from a fork", ceiling_when(When { from_fork: Some(true), ..When::default() })),
+        ("a ceiling for this ref", ceiling_when(When { refs: refs(&["main"]), ..When::default() })),
+        ("a ceiling for unprotected refs", ceiling_when(When { protected: Some(false), ..When::default() })),
+        ("a ceiling for this environment", ceiling_when(When { environments: globs(&["prod/*"]), ..When::default() })),
+        ("a ceiling for another trigger", ceiling_when(When { triggers: Some(vec![Trigger::Api]), ..When::default() })),
         (
             "a ceiling for project runners",
-            ceiling_when(When {
-                vouched_by: Some(vec![CredentialScope::Project]),
-                ..When::default()
-            }),
+            ceiling_when(When { vouched_by: Some(vec![CredentialScope::Project]), ..When::default() }),
         ),
         (
             "a ceiling for group runners",
-            ceiling_when(When {
-                vouched_by: Some(vec![CredentialScope::Group]),
-                ..When::default()
-            }),
+            ceiling_when(When { vouched_by: Some(vec![CredentialScope::Group]), ..When::default() }),
         ),
         (
             "a ceiling on the source's side",
-            but(granted(), |case| {
-                case.source_ceilings.push(ceiling(When::default(), "jobs:read"))
-            }),
+            but(granted(), |case| case.source_ceilings.push(ceiling(When::default(), "jobs:read"))),
         ),
-        ("— conditions —", plain()),
-        (
-            "from a fork",
-            but(with_token(|token| token.run.from_fork = true), |_| {}),
-        ),
+    ]
+}
+
+fn conditions() -> Vec<(&'static str, Case)> {
+    vec![
+        ("from a fork", but(with_token(|token| token.run.from_fork = true), |_| {})),
         (
             "from a fork, allowed",
-            but(with_condition(|conditions| conditions.allow_forks = true), |case| {
-                case.token.as_mut().map(|token| token.run.from_fork = true);
-            }),
+            with_run(with_condition(|conditions| conditions.allow_forks = true), |run| run.from_fork = true),
         ),
-        (
-            "this ref",
-            with_condition(|conditions| conditions.refs = refs(&["main"])),
-        ),
-        (
-            "another ref",
-            with_condition(|conditions| conditions.refs = refs(&["release/*", "tag:main"])),
-        ),
-        (
-            "protected refs only, protected",
-            with_condition(|conditions| conditions.protected_refs_only = true),
-        ),
+        ("this ref", with_condition(|conditions| conditions.refs = refs(&["main"]))),
+        ("another ref", with_condition(|conditions| conditions.refs = refs(&["release/*", "tag:main"]))),
+        ("protected refs only, protected", with_condition(|conditions| conditions.protected_refs_only = true)),
         (
             "protected refs only, unprotected",
-            but(
-                with_condition(|conditions| conditions.protected_refs_only = true),
-                |case| {
-                    case.token.as_mut().map(|token| token.run.protected = false);
-                },
-            ),
+            with_run(with_condition(|conditions| conditions.protected_refs_only = true), |run| run.protected = false),
         ),
-        (
-            "this environment",
-            with_condition(|conditions| conditions.environments = globs(&["prod/**"])),
-        ),
-        (
-            "another environment",
-            with_condition(|conditions| conditions.environments = globs(&["prod"])),
-        ),
+        ("this environment", with_condition(|conditions| conditions.environments = globs(&["prod/**"]))),
+        ("another environment", with_condition(|conditions| conditions.environments = globs(&["prod"]))),
         (
             "an environment, the job names none",
-            but(
-                with_condition(|conditions| conditions.environments = globs(&["**"])),
-                |case| {
-                    case.token.as_mut().map(|token| token.run.environment = None);
-                },
-            ),
+            with_run(with_condition(|conditions| conditions.environments = globs(&["**"])), |run| {
+                run.environment = None;
+            }),
         ),
-        (
-            "another trigger",
-            with_condition(|conditions| conditions.triggers = Some(vec![Trigger::Schedule])),
-        ),
-        (
-            "vouched by a group's runner",
-            with_condition(|conditions| conditions.vouched_by = VouchedBy::Group),
-        ),
-        (
-            "vouched by the instance only",
-            with_condition(|conditions| conditions.vouched_by = VouchedBy::Instance),
-        ),
-        (
-            "within the actor's role, no actor",
-            with_condition(|conditions| conditions.within_actor_role = true),
-        ),
+        ("another trigger", with_condition(|conditions| conditions.triggers = Some(vec![Trigger::Schedule]))),
+        ("vouched by a group's runner", with_condition(|conditions| conditions.vouched_by = VouchedBy::Group)),
+        ("vouched by the instance only", with_condition(|conditions| conditions.vouched_by = VouchedBy::Instance)),
+        ("within the actor's role, no actor", with_condition(|conditions| conditions.within_actor_role = true)),
         (
             "within the role of a reporter",
-            but(
-                with_condition(|conditions| conditions.within_actor_role = true),
-                |case| case.role = Some(Role::Reporter),
-            ),
+            but(with_condition(|conditions| conditions.within_actor_role = true), |case| {
+                case.role = Some(Role::Reporter);
+            }),
         ),
         (
             "ref and trigger fail: the ref is told",
@@ -450,31 +334,31 @@ fn cases() -> Vec<(&'static str, Case)> {
                 },
             ),
         ),
-        ("— selectors —", plain()),
+    ]
+}
+
+fn selectors() -> Vec<(&'static str, Case)> {
+    vec![
         ("a name that matches", in_selector(Some("npm/@acme/ui"))),
         ("a name that does not", in_selector(Some("npm/left-pad"))),
         ("no name", in_selector(None)),
         (
             "a selector on another resource",
             with_grant(|grant| {
-                grant
-                    .selectors
-                    .0
-                    .insert(slots::CONTAINERS, vec![Glob::parse("x").unwrap()]);
+                grant.selectors.0.insert(slots::CONTAINERS, vec![Glob::parse("x").unwrap()]);
             }),
         ),
         (
             "no name, but a second grant without selector",
-            but(in_selector(None), |case| {
-                case.target.grants.push(grant("packages:read"))
-            }),
+            but(in_selector(None), |case| case.target.grants.push(grant("packages:read"))),
         ),
-        ("— the actor's role —", plain()),
+    ]
+}
+
+fn roles() -> Vec<(&'static str, Case)> {
+    vec![
         ("a developer, no grant", developer(plain())),
-        (
-            "a developer asks to delete",
-            but(developer(plain()), |case| case.asked = set("packages:delete")),
-        ),
+        ("a developer asks to delete", but(developer(plain()), |case| case.asked = set("packages:delete"))),
         ("a guest, no grant", but(plain(), |case| case.role = Some(Role::Guest))),
         (
             "an owner asks for everything",
@@ -485,47 +369,31 @@ fn cases() -> Vec<(&'static str, Case)> {
         ),
         ("a developer, with a grant", developer(granted())),
         ("a developer, no name for the selector", developer(in_selector(None))),
-        (
-            "a developer, capped",
-            developer(with_token(|token| token.cap = Some(set("jobs:read")))),
-        ),
+        ("a developer, capped", developer(with_token(|token| token.cap = Some(set("jobs:read"))))),
         ("a developer, under a ceiling", developer(always("jobs:read"))),
-        ("— anyone —", plain()),
+    ]
+}
+
+fn anyone() -> Vec<(&'static str, Case)> {
+    vec![
         ("public", visible(Visibility::Public, plain())),
-        (
-            "public, and a developer",
-            developer(visible(Visibility::Public, plain())),
-        ),
+        ("public, and a developer", developer(visible(Visibility::Public, plain()))),
         ("internal", visible(Visibility::Internal, plain())),
         (
             "public, capped to nothing",
-            visible(
-                Visibility::Public,
-                with_token(|token| token.cap = Some(PermissionSet::EMPTY)),
-            ),
+            visible(Visibility::Public, with_token(|token| token.cap = Some(PermissionSet::EMPTY))),
         ),
-        (
-            "public, a dead token",
-            visible(Visibility::Public, with_token(|token| token.job = JobState::Finished)),
-        ),
+        ("public, a dead token", visible(Visibility::Public, with_token(|token| token.job = JobState::Finished))),
         (
             "public, asks to create",
-            but(visible(Visibility::Public, plain()), |case| {
-                case.asked = set("packages:create")
-            }),
+            but(visible(Visibility::Public, plain()), |case| case.asked = set("packages:create")),
         ),
-        (
-            "internal, a dead token",
-            visible(Visibility::Internal, with_token(|token| token.job = JobState::Finished)),
-        ),
+        ("internal, a dead token", visible(Visibility::Internal, with_token(|token| token.job = JobState::Finished))),
     ]
 }
 
 fn answer(case: &Case, mode: Mode) -> String {
-    let target = Target {
-        mode,
-        ..case.target.clone()
-    };
+    let target = Target { mode, ..case.target.clone() };
     let question = Question {
         token: case.token.as_ref(),
         actor_role: case.role,
@@ -536,11 +404,7 @@ fn answer(case: &Case, mode: Mode) -> String {
         names: &case.names,
     };
     let decision = decide(&question, NOW);
-    let mut out = format!(
-        "{} {}",
-        if decision.allowed { "yes" } else { "no " },
-        decision.reason().unwrap().name()
-    );
+    let mut out = format!("{} {}", if decision.allowed { "yes" } else { "no " }, decision.reason().unwrap().name());
     if !decision.would_deny().is_empty() {
         out.push_str(" !");
     }
@@ -556,30 +420,20 @@ fn render() -> String {
          !  in audit: enforced would refuse it (`would_deny`)      ~  a public project gives it to nobody in particular (`anonymous`)\n\n",
     );
     let _ = writeln!(out, "{:<48}{:<28}{:<28}enforced", "", "legacy", "audit");
-    for (name, case) in cases() {
-        if name.starts_with('—') {
-            let _ = writeln!(out, "\n{name}");
-            continue;
+    for (section, cases) in sections() {
+        let _ = writeln!(out, "\n{section}");
+        for (name, case) in cases {
+            let [legacy, audit, enforced] = Mode::ALL.map(|mode| answer(&case, mode));
+            let _ = writeln!(out, "{name:<48}{legacy:<28}{audit:<28}{enforced}");
         }
-        let [legacy, audit, enforced] = Mode::ALL.map(|mode| answer(&case, mode));
-        let _ = writeln!(out, "{name:<48}{legacy:<28}{audit:<28}{enforced}");
     }
     out.push_str("\nWhat a role lends below enforced: r read, c create, u update, d delete\n\n");
     let catalogue = Catalogue::default();
-    let _ = writeln!(
-        out,
-        "{:<20}{}",
-        "",
-        Role::ALL.map(|role| format!("{:<12}", role.name())).concat().trim_end()
-    );
+    let _ = writeln!(out, "{:<20}{}", "", Role::ALL.map(|role| format!("{:<12}", role.name())).concat().trim_end());
     for resource in catalogue.types() {
         let letters = Role::ALL.map(|role| {
-            let held = |action: &Action| {
-                role.allows().contains(Permission {
-                    resource: resource.slot,
-                    action: *action,
-                })
-            };
+            let held =
+                |action: &Action| role.allows().contains(Permission { resource: resource.slot, action: *action });
             format!(
                 "{:<12}",
                 Action::ALL
