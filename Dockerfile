@@ -16,4 +16,4 @@ EXPOSE 8787
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8787 && printf 'GET /readyz HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["jobpass"]
-CMD ["serve", "--listen", "0.0.0.0:8787"]
+CMD ["serve", "--listen", "0.0.0.0:8787", "--behind-tls-proxy"]
