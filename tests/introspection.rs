@@ -1,7 +1,7 @@
 //! RFC 7662 clause by clause, and what the design adds to it: an answer is for one project, for one
 //! service, and no longer than it may be relied on. At the end: `docs/rfc.md` names no test that is not there.
 
-use crate::support::{Reply, START, World, http_client, merge, settings};
+use crate::support::{Reply, START, World, http_client, settings};
 use jobpass_domain::token::{Hour, generate_job_token};
 use serde_json::{Value, json};
 use time::Duration;
@@ -13,10 +13,9 @@ fn start() -> i64 {
     START.unix_timestamp()
 }
 
-/// Id and secret of a further service; `change` is merged into its registration.
-async fn service(world: &World, change: Value) -> (String, String) {
-    let mut body = json!({ "name": "further" });
-    merge(&mut body, change);
+/// Id and secret of a further service, registered with this body.
+async fn service(world: &World, mut body: Value) -> (String, String) {
+    body.as_object_mut().unwrap().entry("name").or_insert(json!("further"));
     let made = world.server.post("/v1/services", world.admin(), body).await.expect(201);
     (made.text_at("/client_id"), made.text_at("/client_secret"))
 }
@@ -164,7 +163,8 @@ async fn rfc7662_2_1_any_token_type_hint_gives_the_same_answer() {
 async fn rfc7662_2_1_a_token_is_given_exactly_once() {
     let world = World::new().await;
     let client = Some((world.service.0.as_str(), world.service.1.as_str()));
-    for form in [vec![], vec![("token", "")], vec![("token", "a"), ("token", "a")], vec![("token", "a"), ("token", "")]] {
+    for form in [vec![], vec![("token", "")], vec![("token", "a"), ("token", "a")], vec![("token", "a"), ("token", "")]]
+    {
         let reply = world.server.form("/oauth/introspect", client, &form).await.expect(400);
         assert_eq!(reply.json["error"], "invalid_request", "{form:?}");
     }
@@ -308,7 +308,8 @@ async fn rfc7662_2_1_a_form_that_is_none_is_refused() {
     let (id, secret) = &world.service;
     let too_large = format!("token={}", "a".repeat(1 << 20)).into_bytes();
     for body in [too_large, b"token=%ff".to_vec(), b"token=\xff".to_vec()] {
-        let request = world.server.http.post(format!("{}/oauth/introspect", world.server.url)).basic_auth(id, Some(secret));
+        let request =
+            world.server.http.post(format!("{}/oauth/introspect", world.server.url)).basic_auth(id, Some(secret));
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         let reply = crate::support::send(request).await.expect(400);
         assert_eq!(reply.json["error"], "invalid_request");
@@ -563,7 +564,8 @@ fn every_test_that_the_table_names_is_there() {
     let named: Vec<_> = TABLE.split('`').filter_map(|word| word.split_once("::")).collect();
     assert!(named.len() > 50, "the table names {} tests", named.len());
     for (module, test) in named {
-        let (_, source) = SOURCES.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("no module {module}"));
+        let (_, source) =
+            SOURCES.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("no module {module}"));
         assert!(source.contains(&format!("fn {test}()")), "no test {module}::{test}");
     }
 }

@@ -1,6 +1,14 @@
 //! The black-box tests: a real server, a real PostgreSQL, a real HTTP client. One binary, one module a
 //! subject; no mocks, no sleeps, no order between tests.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says no by panicking"
+)]
+
 mod support;
 
 mod bad_input;

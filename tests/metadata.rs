@@ -55,7 +55,13 @@ async fn rfc8414_3_3_the_issuer_is_the_same_everywhere() {
 
 #[tokio::test]
 async fn rfc8414_2_the_issuer_is_a_url_without_query_and_fragment() {
-    for issuer in ["https://ci.example.com?x=y", "https://ci.example.com#x", "https://ci.example.com/", "ci.example.com", "https://"] {
+    for issuer in [
+        "https://ci.example.com?x=y",
+        "https://ci.example.com#x",
+        "https://ci.example.com/",
+        "ci.example.com",
+        "https://",
+    ] {
         let mut settings = settings("postgres://nowhere.invalid".to_owned());
         settings.issuer = Some(issuer.to_owned());
         let started = jobpass::start(settings, Clock::system()).await;

@@ -21,7 +21,8 @@ async fn revoke_as_bearer(world: &World, bearer: &str, token: &str) -> Reply {
 
 /// Id and token of a further runner.
 async fn further_runner(world: &World) -> (String, String) {
-    let made = world.server.post("/v1/runners", world.admin(), json!({ "name": "r2", "protected": true })).await.expect(201);
+    let made =
+        world.server.post("/v1/runners", world.admin(), json!({ "name": "r2", "protected": true })).await.expect(201);
     (made.text_at("/id"), made.text_at("/token"))
 }
 
@@ -51,6 +52,16 @@ async fn rfc7009_2_1_a_runner_may_come_as_bearer() {
     let token = world.token("1").await;
     revoke_as_bearer(&world, &world.runner, &token).await.expect(200);
     assert!(!world.is_active(&token).await);
+}
+
+#[tokio::test]
+async fn rfc7009_2_1_a_runner_revokes_what_a_holder_narrowed() {
+    let world = World::new().await;
+    let token = world.token("1").await;
+    let child = narrow(&world, &token).await;
+    revoke(&world, &child).await.expect(200);
+    assert!(!world.is_active(&child).await);
+    assert!(world.is_active(&token).await);
 }
 
 #[tokio::test]
@@ -250,7 +261,8 @@ async fn rfc7009_2_2_1_a_revocation_that_was_not_stored_is_503() {
     let db = test_db().await;
     let options = db.options();
     let wire = Wire::to(&options).await;
-    let url = format!("postgres://{}@127.0.0.1:{}/{}", options.get_username(), wire.port, options.get_database().unwrap());
+    let url =
+        format!("postgres://{}@127.0.0.1:{}/{}", options.get_username(), wire.port, options.get_database().unwrap());
     let server = Server::start_on(db, |settings| settings.database.database_url = Some(url)).await;
     let world = World::on(server).await;
     let token = world.token("1").await;

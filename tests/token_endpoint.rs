@@ -170,7 +170,8 @@ async fn rfc6749_3_2_parameters_come_once_and_unknown_ones_are_ignored() {
     for repeated in [("scope", "packages:read"), ("colour", "red"), ("grant_type", EXCHANGE)] {
         assert_error(exchange(&world, &subject, &[repeated, repeated]).await, "invalid_request");
     }
-    let without_value = exchange(&world, &subject, &[("scope", ""), ("audience", ""), ("colour", "red")]).await.expect(200);
+    let without_value =
+        exchange(&world, &subject, &[("scope", ""), ("audience", ""), ("colour", "red")]).await.expect(200);
     assert_eq!(without_value.json.get("scope"), None);
 }
 

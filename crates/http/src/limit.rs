@@ -45,13 +45,16 @@ impl FailureLimit {
     }
 }
 
-/// Turns a 401 into a 429 once an address has failed too often, and counts what needs no credential at all.
+/// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
+/// credential at all.
 pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let address = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|info| info.0.ip());
     let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
+    // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
+    let exchange = request.uri().path() == "/oauth/token";
     let count = |failed: bool| match address {
         Some(address) if failed => server.failures.count(address),
         _ => Ok(()),
@@ -60,7 +63,8 @@ pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: R
         return too_many(seconds);
     }
     let response = next.run(request).await;
-    match count(response.status() == StatusCode::UNAUTHORIZED) {
+    let status = response.status();
+    match count(status == StatusCode::UNAUTHORIZED || (exchange && status == StatusCode::BAD_REQUEST)) {
         Ok(()) => response,
         Err(seconds) => too_many(seconds),
     }
