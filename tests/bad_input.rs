@@ -13,7 +13,9 @@ const SOME_ID: &str = "0193a2b4-0000-7000-8000-000000000000";
 /// A request byte for byte, for what no well-behaved client sends.
 async fn raw(server: &Server, method: &str, target: &str, headers: &str, body: Vec<u8>) -> Reply {
     let (addr, admin) = (server.running.addr, &server.admin);
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: {addr}\r\nauthorization: Bearer {admin}\r\nconnection: close\r\n{headers}\r\n");
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {addr}\r\nauthorization: Bearer {admin}\r\nconnection: close\r\n{headers}\r\n"
+    );
     let answer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.write_all(head.as_bytes()).unwrap();
@@ -64,7 +66,9 @@ async fn malformed_json_says_where() {
 #[tokio::test]
 async fn a_body_that_is_not_utf_8_is_malformed() {
     let server = Server::start().await;
-    post_text(&server, "/v1/groups", &server.admin, b"{\"path\":\"\xff\"}".as_slice()).await.refused(400, "malformed_json");
+    post_text(&server, "/v1/groups", &server.admin, b"{\"path\":\"\xff\"}".as_slice())
+        .await
+        .refused(400, "malformed_json");
 }
 
 #[tokio::test]
@@ -123,9 +127,18 @@ async fn a_missing_field_is_named() {
     let world = World::new().await;
     let server = &world.server;
     server.post("/v1/groups", world.admin(), json!({})).await.invalid("/path", "required");
-    server.post(GRANTS, world.admin(), json!({ "source": { "project": "acme/web" } })).await.invalid("/permissions", "required");
-    server.post(GRANTS, world.admin(), json!({ "source": {}, "permissions": ["jobs:read"] })).await.invalid("/source", "required");
-    server.put(GRANTS, world.admin(), json!({ "items": [{ "source": {} }] })).await.invalid("/items/0/permissions", "required");
+    server
+        .post(GRANTS, world.admin(), json!({ "source": { "project": "acme/web" } }))
+        .await
+        .invalid("/permissions", "required");
+    server
+        .post(GRANTS, world.admin(), json!({ "source": {}, "permissions": ["jobs:read"] }))
+        .await
+        .invalid("/source", "required");
+    server
+        .put(GRANTS, world.admin(), json!({ "items": [{ "source": {} }] }))
+        .await
+        .invalid("/items/0/permissions", "required");
     server.put("/v1/groups/acme/members/guest", world.admin(), json!({})).await.invalid("/role", "required");
 }
 
@@ -136,7 +149,10 @@ async fn a_wrong_type_is_named() {
     for value in [json!(5), json!(["a"]), json!({}), json!(null), json!(true)] {
         server.post("/v1/groups", world.admin(), json!({ "path": value })).await.invalid("/path", "wrong_type");
     }
-    server.post("/v1/users", world.admin(), json!({ "name": "x", "administrator": "yes" })).await.invalid("/administrator", "wrong_type");
+    server
+        .post("/v1/users", world.admin(), json!({ "name": "x", "administrator": "yes" }))
+        .await
+        .invalid("/administrator", "wrong_type");
     let timeout = |value: Value| World::mint_body("1", json!({ "job": { "timeout_secs": value } }));
     for value in [json!("60"), json!(1.5), json!(-1), json!(1e300)] {
         let reply = server.post("/v1/job-tokens", &world.runner, timeout(value)).await.refused(422, "invalid");
@@ -168,14 +184,20 @@ async fn an_over_long_value_is_named() {
     server.post(GRANTS, world.admin(), note).await.invalid("/note", "invalid");
     let refs = json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"], "conditions": { "refs": ["main", long] } });
     server.post(GRANTS, world.admin(), refs).await.invalid("/conditions/refs/1", "invalid");
-    let key = World::mint_body(&long, json!({}));
+    let key = World::mint_body("1", json!({ "pipeline": { "key": long } }));
     server.post("/v1/job-tokens", &world.runner, key).await.invalid("/pipeline/key", "invalid");
     // A path is bounded as a whole, too, when what lies above it is moved.
     let parent = "p".repeat(120);
     server.post("/v1/groups", world.admin(), json!({ "path": parent })).await.expect(201);
     server.post("/v1/groups", world.admin(), json!({ "path": format!("acme/{}", "c".repeat(120)) })).await.expect(201);
-    server.post("/v1/projects", world.admin(), json!({ "path": format!("acme/{}/{}", "c".repeat(120), "d".repeat(100)) })).await.expect(201);
-    server.patch("/v1/groups/acme", world.admin(), json!({ "path": format!("{parent}/acme") })).await.invalid("/path", "too_long");
+    server
+        .post("/v1/projects", world.admin(), json!({ "path": format!("acme/{}/{}", "c".repeat(120), "d".repeat(100)) }))
+        .await
+        .expect(201);
+    server
+        .patch("/v1/groups/acme", world.admin(), json!({ "path": format!("{parent}/acme") }))
+        .await
+        .invalid("/path", "too_long");
 }
 
 #[tokio::test]
@@ -186,9 +208,18 @@ async fn nul_is_refused_wherever_a_text_may_stand() {
     server.post("/v1/users", admin, json!({ "name": "a\0b" })).await.invalid("/name", "invalid");
     server.post("/v1/user-tokens", admin, json!({ "user": "a\0b" })).await.invalid("/user", "invalid");
     server.post("/v1/runners", admin, json!({ "name": "a\0b" })).await.invalid("/name", "invalid");
-    server.post("/v1/services", admin, json!({ "name": "a", "audience": "https://a\0b" })).await.invalid("/audience", "invalid");
-    server.post("/v1/services", admin, json!({ "name": "a", "resources": ["a\0b"] })).await.invalid("/resources/0", "unknown_resource");
-    server.post("/v1/catalogue/resources", admin, json!({ "name": "a", "description": "a\0b" })).await.invalid("/description", "invalid");
+    server
+        .post("/v1/services", admin, json!({ "name": "a", "audience": "https://a\0b" }))
+        .await
+        .invalid("/audience", "invalid");
+    server
+        .post("/v1/services", admin, json!({ "name": "a", "resources": ["a\0b"] }))
+        .await
+        .invalid("/resources/0", "unknown_resource");
+    server
+        .post("/v1/catalogue/resources", admin, json!({ "name": "a", "description": "a\0b" }))
+        .await
+        .invalid("/description", "invalid");
     for (field, pointer) in [
         (json!({ "source": { "project": "a\0b" } }), "/source/project"),
         (json!({ "note": "a\0b" }), "/note"),
@@ -201,12 +232,24 @@ async fn nul_is_refused_wherever_a_text_may_stand() {
         }
         server.post(GRANTS, admin, body).await.invalid(pointer, "invalid");
     }
-    for pointer in ["/project", "/pipeline/key", "/pipeline/ref", "/pipeline/sha", "/pipeline/actor", "/job/key", "/job/name", "/job/environment"] {
+    for pointer in [
+        "/project",
+        "/pipeline/key",
+        "/pipeline/ref",
+        "/pipeline/sha",
+        "/pipeline/actor",
+        "/job/key",
+        "/job/name",
+        "/job/environment",
+    ] {
         let mut body = World::mint_body("1", json!({}));
         *body.pointer_mut(pointer).unwrap() = json!("a\0b");
         server.post("/v1/job-tokens", &world.runner, body).await.invalid(pointer, "invalid");
     }
-    world.ask(json!({ "token": "a\0b", "project": "a\0b", "permissions": ["jobs:read"] })).await.invalid("/project", "invalid");
+    world
+        .ask(json!({ "token": "a\0b", "project": "a\0b", "permissions": ["jobs:read"] }))
+        .await
+        .invalid("/project", "invalid");
     server.post("/v1/leaked-tokens", admin, json!({ "token": "a\0b" })).await.invalid("/token", "malformed");
     for list in ["groups", "projects", "users", "runners", "services", "user-tokens", "audit-events"] {
         server.get(&format!("/v1/{list}?after=a%00b"), admin).await.invalid("?after", "invalid");
@@ -248,7 +291,7 @@ async fn a_list_of_grants_may_have_8_mib() {
     };
     let item = grant().to_string();
     let list = format!("{{\"items\":[{},{{}}]}}", vec![item; 3000].join(","));
-    assert!(list.len() > 200_000);
+    assert!(list.len() > 64 * 1024);
     put(list).await.invalid("/items/3000/source", "required");
     put(" ".repeat(8 * 1024 * 1024 + 1)).await.refused(413, "too_large");
 }
@@ -263,7 +306,13 @@ async fn only_json_is_read() {
         }
         send(request).await
     };
-    for wrong in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp"), Some("text/json")] {
+    for wrong in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("application/jsonp"),
+        Some("text/json"),
+    ] {
         post(wrong).await.refused(415, "not_json");
     }
     for right in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
@@ -274,9 +323,31 @@ async fn only_json_is_read() {
 #[tokio::test]
 async fn what_does_not_exist_is_not_found_whatever_it_is_called() {
     let world = World::new().await;
-    let names = [SOME_ID, "nope", "acme%2Fnope", "%00", "acme%00", "%ff", "..%2F..%2Fetc", "acme%2F..%2Facme%2Fweb", "%2F", "*", "'%20or%20''='"];
-    let paths = ["/v1/groups/{}", "/v1/projects/{}", "/v1/projects/{}/grants", "/v1/groups/{}/members", "/v1/users/{}", "/v1/runners/{}",
-        "/v1/services/{}", "/v1/user-tokens/{}", "/v1/projects/acme%2Flib/grants/{}", "/v1/runners/{}/secrets"];
+    let names = [
+        SOME_ID,
+        "nope",
+        "acme%2Fnope",
+        "%00",
+        "acme%00",
+        "%ff",
+        "..%2F..%2Fetc",
+        "acme%2F..%2Facme%2Fweb",
+        "%2F",
+        "*",
+        "'%20or%20''='",
+    ];
+    let paths = [
+        "/v1/groups/{}",
+        "/v1/projects/{}",
+        "/v1/projects/{}/grants",
+        "/v1/groups/{}/members",
+        "/v1/users/{}",
+        "/v1/runners/{}",
+        "/v1/services/{}",
+        "/v1/user-tokens/{}",
+        "/v1/projects/acme%2Flib/grants/{}",
+        "/v1/runners/{}/secrets",
+    ];
     for path in paths {
         for name in names {
             let path = path.replace("{}", name);
@@ -323,9 +394,20 @@ async fn groups_nest_32_deep() {
 #[tokio::test]
 async fn a_page_is_bounded_and_its_parameters_are_known() {
     let world = World::new().await;
-    let lists = ["/v1/groups", "/v1/projects", "/v1/users", "/v1/user-tokens", "/v1/runners", "/v1/services", "/v1/audit-events",
-        "/v1/groups/acme/members", "/v1/projects/acme%2Fweb/members", "/v1/groups/acme/grants", GRANTS,
-        "/v1/projects/acme%2Fweb/job-tokens"];
+    let lists = [
+        "/v1/groups",
+        "/v1/projects",
+        "/v1/users",
+        "/v1/user-tokens",
+        "/v1/runners",
+        "/v1/services",
+        "/v1/audit-events",
+        "/v1/groups/acme/members",
+        "/v1/projects/acme%2Fweb/members",
+        "/v1/groups/acme/grants",
+        GRANTS,
+        "/v1/projects/acme%2Fweb/job-tokens",
+    ];
     for list in lists {
         for limit in ["0", "1001", "-1", "abc", "", "99999999999999999999", "1.5"] {
             world.server.get(&format!("{list}?limit={limit}"), world.admin()).await.invalid("?limit", "out_of_range");
@@ -333,13 +415,28 @@ async fn a_page_is_bounded_and_its_parameters_are_known() {
         world.server.get(&format!("{list}?limit=1000"), world.admin()).await.expect(200);
         world.server.get(&format!("{list}?colour=red"), world.admin()).await.invalid("?colour", "unknown_parameter");
     }
-    for list in ["/v1/user-tokens", "/v1/runners", "/v1/services", "/v1/audit-events", GRANTS, "/v1/projects/acme%2Fweb/job-tokens"] {
+    for list in [
+        "/v1/user-tokens",
+        "/v1/runners",
+        "/v1/services",
+        "/v1/audit-events",
+        GRANTS,
+        "/v1/projects/acme%2Fweb/job-tokens",
+    ] {
         world.server.get(&format!("{list}?after=nope"), world.admin()).await.invalid("?after", "bad_cursor");
     }
     for list in ["/v1/groups", "/v1/users", GRANTS] {
-        world.server.get(&format!("{list}?project=acme%2Fweb"), world.admin()).await.invalid("?project", "unknown_parameter");
+        world
+            .server
+            .get(&format!("{list}?project=acme%2Fweb"), world.admin())
+            .await
+            .invalid("?project", "unknown_parameter");
     }
-    world.server.get("/v1/audit-events?project=acme%2Fweb&group=acme", world.admin()).await.invalid("?group", "one_place");
+    world
+        .server
+        .get("/v1/audit-events?project=acme%2Fweb&group=acme", world.admin())
+        .await
+        .invalid("?group", "one_place");
 }
 
 /// Most of all `dry_run`: a write that was meant as a question must not happen.
@@ -347,9 +444,18 @@ async fn a_page_is_bounded_and_its_parameters_are_known() {
 async fn a_write_takes_no_parameter_that_it_does_not_know() {
     let world = World::new().await;
     let server = &world.server;
-    server.post(&format!("{GRANTS}?dry_run=true"), world.admin(), grant()).await.invalid("?dry_run", "unknown_parameter");
-    server.patch("/v1/groups/acme?dry_run=true", world.admin(), json!({ "path": "x" })).await.invalid("?dry_run", "unknown_parameter");
-    server.post("/v1/projects/acme%2Fweb/revoke-tokens?colour=red", world.admin(), json!({})).await.invalid("?colour", "unknown_parameter");
+    server
+        .post(&format!("{GRANTS}?dry_run=true"), world.admin(), grant())
+        .await
+        .invalid("?dry_run", "unknown_parameter");
+    server
+        .patch("/v1/groups/acme?dry_run=true", world.admin(), json!({ "path": "x" }))
+        .await
+        .invalid("?dry_run", "unknown_parameter");
+    server
+        .post("/v1/projects/acme%2Fweb/revoke-tokens?colour=red", world.admin(), json!({}))
+        .await
+        .invalid("?colour", "unknown_parameter");
     assert_eq!(server.get(GRANTS, world.admin()).await.expect(200).json["items"], json!([]));
 }
 
@@ -393,18 +499,24 @@ fn good_body(method: &str, template: &str) -> Value {
     match (method, template) {
         (_, "/v1/groups/{group}") => json!({ "path": "acme", "floor": "legacy" }),
         (_, "/v1/groups") => json!({ "path": "acme/new", "floor": "legacy" }),
-        (_, "/v1/projects") => json!({ "path": "acme/new", "visibility": "private", "mode": "enforced", "protected_refs": ["main"], "protected_environments": ["prod*"] }),
+        (_, "/v1/projects") => {
+            json!({ "path": "acme/new", "visibility": "private", "mode": "enforced", "protected_refs": ["main"], "protected_environments": ["prod*"] })
+        }
         (_, "/v1/projects/{project}") => {
             json!({ "path": "acme/web", "visibility": "private", "mode": "enforced", "protected_refs": ["main"], "protected_environments": [], "reason": "why" })
         }
         ("PUT", template) if template.ends_with("/members/{user}") => json!({ "role": "reporter" }),
         (_, "/v1/users") => json!({ "name": "new", "administrator": false }),
         (_, "/v1/users/{user}") => json!({ "name": "guest", "administrator": false }),
-        (_, "/v1/user-tokens") => json!({ "user": "guest", "name": "n", "read_only": true, "expires_at": "2027-01-01T00:00:00Z" }),
+        (_, "/v1/user-tokens") => {
+            json!({ "user": "guest", "name": "n", "read_only": true, "expires_at": "2027-01-01T00:00:00Z" })
+        }
         (_, "/v1/runners") => {
             json!({ "name": "n", "project": "acme/web", "group": null, "protected": false, "asserts_actor": false, "expires_at": null })
         }
-        (_, "/v1/runners/{runner}") => json!({ "name": "r1", "protected": true, "asserts_actor": true, "paused": false }),
+        (_, "/v1/runners/{runner}") => {
+            json!({ "name": "r1", "protected": true, "asserts_actor": true, "paused": false })
+        }
         (_, "/v1/services") => {
             json!({ "name": "n", "resources": ["packages"], "project": "acme/web", "audience": "https://a.example", "audience_required": true, "answer_seconds": 60 })
         }
@@ -415,7 +527,9 @@ fn good_body(method: &str, template: &str) -> Value {
         (_, "/v1/catalogue/resources") => json!({ "name": "new", "description": "d", "name_form": "f" }),
         ("PUT", template) if template.ends_with("/grants") => json!({ "items": [good_grant()] }),
         (_, template) if template.contains("/grants") => good_grant(),
-        (_, "/v1/job-tokens") => World::mint_body(&key, json!({ "permissions": ["jobs:read"], "audience": ["https://a.example"] })),
+        (_, "/v1/job-tokens") => {
+            World::mint_body(&key, json!({ "permissions": ["jobs:read"], "audience": ["https://a.example"] }))
+        }
         (_, "/v1/job-tokens/narrow") => {
             json!({ "permissions": ["jobs:read"], "expires_at": "2026-11-23T10:30:00Z", "audience": ["https://a.example"] })
         }
@@ -445,16 +559,33 @@ fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| pointers(value, &format!("{at}/{key}"), all)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all))
+        }
         _ => {}
     }
 }
 
 fn hostile() -> Vec<Value> {
     vec![
-        json!(null), json!(true), json!(-1), json!(9_007_199_254_740_993_u64), json!(1e308), json!(""), json!("a\0b"), json!("%00"),
-        json!("\u{feff}'; drop table users; --"), json!("../../etc"), json!("x".repeat(5000)), json!("9999-12-31T23:59:59Z"),
-        json!("0000-01-01T00:00:00Z"), json!(SOME_ID), json!([]), json!([null]), json!({}), json!({ "": "" }),
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(9_007_199_254_740_993_u64),
+        json!(1e308),
+        json!(""),
+        json!("a\0b"),
+        json!("%00"),
+        json!("\u{feff}'; drop table users; --"),
+        json!("../../etc"),
+        json!("x".repeat(5000)),
+        json!("9999-12-31T23:59:59Z"),
+        json!("0000-01-01T00:00:00Z"),
+        json!(SOME_ID),
+        json!([]),
+        json!([null]),
+        json!({}),
+        json!({ "": "" }),
         json!(vec!["jobs:read"; 2000]),
     ]
 }
@@ -475,14 +606,21 @@ async fn no_operation_breaks_whatever_it_is_sent() {
             }
             let mut path = template.clone();
             for (name, value) in [
-                ("{project}", "acme%2Flib"), ("{group}", "acme"), ("{user}", "guest"), ("{runner}", &world.runner_id),
-                ("{service}", &world.service.0), ("{grant}", &granted), ("{job}", &id("job_id")), ("{pipeline}", &id("pipeline_id")),
+                ("{project}", "acme%2Flib"),
+                ("{group}", "acme"),
+                ("{user}", "guest"),
+                ("{runner}", &world.runner_id),
+                ("{service}", &world.service.0),
+                ("{grant}", &granted),
+                ("{job}", &id("job_id")),
+                ("{pipeline}", &id("pipeline_id")),
             ] {
                 path = path.replace(name, value);
             }
             assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
             let holder = world.token(&format!("holder-{template}")).await;
-            let runners = template == "/v1/job-tokens" || template.ends_with("/finish") || template.ends_with("/heartbeat");
+            let runners =
+                template == "/v1/job-tokens" || template.ends_with("/finish") || template.ends_with("/heartbeat");
             let credential = match template.as_str() {
                 "/v1/job-tokens/narrow" => &holder,
                 "/v1/authorize" => &world.service.1,
@@ -496,7 +634,9 @@ async fn no_operation_breaks_whatever_it_is_sent() {
                 for value in hostile() {
                     let mut body = good.clone();
                     *body.pointer_mut(&pointer).unwrap() = value.clone();
-                    let request = server.http.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", server.url));
+                    let request = server
+                        .http
+                        .request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", server.url));
                     let reply = send(request.bearer_auth(credential).header("if-match", "*").json(&body)).await;
                     assert!(reply.status < 500, "{method} {path} {pointer} = {value}: {}", reply.text);
                     assert!(![401, 403].contains(&reply.status), "{method} {path} {pointer} = {value}: {}", reply.text);

@@ -73,8 +73,12 @@ async fn each_thing_is_made_read_listed_changed_and_deleted() {
         assert!(server.get(list, admin).await.json["items"].as_array().unwrap().contains(&read.json), "{list}");
 
         patch_if(server, &path, admin, "\"other\"", patch.clone()).await.refused(412, "precondition_failed");
-        patch_if(server, &path, admin, &format!("W/{}", read.header("etag")), patch.clone()).await.refused(412, "precondition_failed");
-        let changed = patch_if(server, &path, admin, &format!("\"other\", {}", read.header("etag")), patch.clone()).await.expect(200);
+        patch_if(server, &path, admin, &format!("W/{}", read.header("etag")), patch.clone())
+            .await
+            .refused(412, "precondition_failed");
+        let changed = patch_if(server, &path, admin, &format!("\"other\", {}", read.header("etag")), patch.clone())
+            .await
+            .expect(200);
         for (field, value) in patch.as_object().unwrap() {
             assert_eq!(&changed.json[field], value, "{list}");
         }
@@ -102,20 +106,23 @@ async fn every_change_is_audited_with_its_request() {
         ("/v1/runners", "/id", json!({ "name": "r2" }), "runner"),
         ("/v1/services", "/client_id", json!({ "name": "s2" }), "service"),
     ] {
+        server.clock.advance(Duration::seconds(1));
         let made = server.post(list, admin, body).await.expect(201);
         let id = made.text_at(id);
         server.clock.advance(Duration::seconds(1));
         server.patch(&format!("{list}/{id}"), admin, json!({})).await.expect(200);
         server.clock.advance(Duration::seconds(1));
         server.delete(&format!("{list}/{id}"), admin).await.expect(204);
-        server.clock.advance(Duration::seconds(1));
         let subject = uuid::Uuid::parse_str(&id).unwrap().to_string();
         let expected = ["deleted", "updated", "created"].map(|verb| format!("{noun}.{verb}"));
         assert_eq!(actions(&world, "", &subject).await, expected);
         let events = server.get("/v1/audit-events?limit=3", admin).await.expect(200);
         assert_eq!(events.json["items"][2]["request_id"], made.header("x-request-id"), "{noun}");
         assert_eq!(events.json["items"][2]["before"], Value::Null, "{noun}");
-        assert!(events.json["items"][1]["before"].is_object() && events.json["items"][1]["after"].is_object(), "{noun}");
+        assert!(
+            events.json["items"][1]["before"].is_object() && events.json["items"][1]["after"].is_object(),
+            "{noun}"
+        );
         assert_eq!(events.json["items"][0]["after"], Value::Null, "{noun}");
         assert!(!events.text.contains("jpr_") && !events.text.contains("jps_"));
     }
@@ -133,7 +140,10 @@ async fn audit_events_are_the_owners_and_the_administrators() {
     server.get(of, world.person("stranger")).await.refused(404, "not_found");
     server.get("/v1/audit-events", world.person("owner")).await.refused(403, "forbidden");
     let below = all_pages(server, "/v1/audit-events?group=acme", world.admin(), 3, "/action").await;
-    assert!(below.contains(&"\"project.created\"".to_owned()) && below.contains(&"\"member.set\"".to_owned()), "{below:?}");
+    assert!(
+        below.contains(&"\"project.created\"".to_owned()) && below.contains(&"\"member.set\"".to_owned()),
+        "{below:?}"
+    );
     assert!(!below.contains(&"\"user.created\"".to_owned()), "{below:?}");
 }
 
@@ -150,9 +160,16 @@ async fn pages_follow_each_other_without_gap_or_repeat() {
         world.token(&n.to_string()).await;
     }
     for (list, id) in [
-        ("/v1/groups", "/path"), ("/v1/projects", "/path"), ("/v1/users", "/name"), ("/v1/user-tokens", "/id"), ("/v1/runners", "/id"),
-        ("/v1/services", "/client_id"), ("/v1/audit-events", "/id"), ("/v1/groups/acme/members", "/user"),
-        ("/v1/projects/acme%2Flib/grants", "/id"), ("/v1/projects/acme%2Fweb/job-tokens", "/id"),
+        ("/v1/groups", "/path"),
+        ("/v1/projects", "/path"),
+        ("/v1/users", "/name"),
+        ("/v1/user-tokens", "/id"),
+        ("/v1/runners", "/id"),
+        ("/v1/services", "/client_id"),
+        ("/v1/audit-events", "/id"),
+        ("/v1/groups/acme/members", "/user"),
+        ("/v1/projects/acme%2Flib/grants", "/id"),
+        ("/v1/projects/acme%2Fweb/job-tokens", "/id"),
     ] {
         let whole = all_pages(server, list, admin, 1000, id).await;
         assert!(whole.len() >= 5, "{list}: {whole:?}");
@@ -171,7 +188,8 @@ async fn whoever_creates_it_owns_it() {
     let (server, maintainer) = (&world.server, world.person("maintainer"));
     for (list, kind, path) in [("/v1/groups", "groups", "acme/team"), ("/v1/projects", "projects", "acme/api")] {
         server.post(list, maintainer, json!({ "path": path })).await.expect(201);
-        let members = server.get(&format!("/v1/{kind}/{}/members", path.replace('/', "%2F")), maintainer).await.expect(200);
+        let members =
+            server.get(&format!("/v1/{kind}/{}/members", path.replace('/', "%2F")), maintainer).await.expect(200);
         let mine = members.json["items"].as_array().unwrap().iter().find(|member| member["on"] == path).unwrap();
         assert_eq!((mine["user"].as_str(), mine["role"].as_str()), (Some("maintainer"), Some("owner")));
     }
@@ -187,8 +205,14 @@ async fn who_may_create_where() {
     server.post("/v1/projects", world.person("maintainer"), json!({ "path": "acme/x" })).await.expect(201);
     server.post("/v1/projects", world.admin(), json!({ "path": "x" })).await.invalid("/path", "no_group");
     // A group that is hidden is worded as one that does not exist.
-    let hidden = server.post("/v1/projects", world.person("owner"), json!({ "path": "other/x" })).await.invalid("/path", "not_found");
-    let missing = server.post("/v1/projects", world.person("owner"), json!({ "path": "nope/x" })).await.invalid("/path", "not_found");
+    let hidden = server
+        .post("/v1/projects", world.person("owner"), json!({ "path": "other/x" }))
+        .await
+        .invalid("/path", "not_found");
+    let missing = server
+        .post("/v1/projects", world.person("owner"), json!({ "path": "nope/x" }))
+        .await
+        .invalid("/path", "not_found");
     assert_eq!(without_id(&hidden).replace("other", "nope"), without_id(&missing));
 }
 
@@ -199,7 +223,10 @@ async fn one_namespace_of_paths() {
     for (list, path) in [("/v1/groups", "acme/web"), ("/v1/projects", "acme/web"), ("/v1/groups", "acme")] {
         server.post(list, world.admin(), json!({ "path": path })).await.refused(409, "path_taken");
     }
-    server.patch("/v1/projects/acme%2Fweb", world.admin(), json!({ "path": "acme/lib" })).await.refused(409, "path_taken");
+    server
+        .patch("/v1/projects/acme%2Fweb", world.admin(), json!({ "path": "acme/lib" }))
+        .await
+        .refused(409, "path_taken");
     server.patch("/v1/groups/acme", world.admin(), json!({ "path": "other" })).await.refused(409, "path_taken");
 }
 
@@ -209,42 +236,91 @@ async fn the_highest_role_counts_from_above_or_here() {
     let server = &world.server;
     let grants = "/v1/projects/acme%2Fweb/grants";
     server.get(grants, world.person("guest")).await.refused(403, "forbidden");
-    let set = server.put("/v1/projects/acme%2Fweb/members/guest", world.person("owner"), json!({ "role": "maintainer" })).await.expect(200);
-    assert_eq!((set.json["user"].as_str(), set.json["role"].as_str(), set.json["on"].as_str()), (Some("guest"), Some("maintainer"), Some("acme/web")));
+    let set = server
+        .put("/v1/projects/acme%2Fweb/members/guest", world.person("owner"), json!({ "role": "maintainer" }))
+        .await
+        .expect(200);
+    assert_eq!(
+        (set.json["user"].as_str(), set.json["role"].as_str(), set.json["on"].as_str()),
+        (Some("guest"), Some("maintainer"), Some("acme/web"))
+    );
     server.get(grants, world.person("guest")).await.expect(200);
     server.get("/v1/projects/acme%2Flib/grants", world.person("guest")).await.refused(403, "forbidden");
-    server.put("/v1/projects/acme%2Fweb/members/owner", world.person("owner"), json!({ "role": "guest" })).await.expect(200);
+    server
+        .put("/v1/projects/acme%2Fweb/members/owner", world.person("owner"), json!({ "role": "guest" }))
+        .await
+        .expect(200);
     server.delete("/v1/projects/acme%2Fweb/members/guest", world.person("owner")).await.expect(204);
     server.get(grants, world.person("guest")).await.refused(403, "forbidden");
     server.delete("/v1/projects/acme%2Fweb/members/guest", world.person("owner")).await.refused(404, "not_found");
-    server.put("/v1/projects/acme%2Fweb/members/nobody", world.person("owner"), json!({ "role": "guest" })).await.refused(404, "not_found");
-    server.put("/v1/projects/acme%2Fweb/members/guest", world.person("maintainer"), json!({ "role": "guest" })).await.refused(403, "forbidden");
+    server
+        .put("/v1/projects/acme%2Fweb/members/nobody", world.person("owner"), json!({ "role": "guest" }))
+        .await
+        .refused(404, "not_found");
+    server
+        .put("/v1/projects/acme%2Fweb/members/guest", world.person("maintainer"), json!({ "role": "guest" }))
+        .await
+        .refused(403, "forbidden");
 }
 
 #[tokio::test]
 async fn hidden_is_missing_byte_for_byte() {
     let world = World::new().await;
     let (server, stranger) = (&world.server, world.person("stranger"));
-    let runner = server.post("/v1/runners", world.admin(), json!({ "name": "r", "project": "acme/web" })).await.expect(201).text_at("/id");
+    let runner = server
+        .post("/v1/runners", world.admin(), json!({ "name": "r", "project": "acme/web" }))
+        .await
+        .expect(201)
+        .text_at("/id");
     let run = world.mint("1", json!({})).await;
     let id = |name: &str| run[name].as_str().unwrap().to_owned();
     let unknown = uuid::Uuid::nil().to_string();
     for (method, hidden, missing, body) in [
         ("GET", "/v1/projects/acme%2Fweb".to_owned(), "/v1/projects/acme%2Fnope".to_owned(), None),
         ("GET", format!("/v1/projects/{}", id("project_id")), format!("/v1/projects/{unknown}"), None),
-        ("PATCH", "/v1/projects/acme%2Fweb".to_owned(), "/v1/projects/acme%2Fnope".to_owned(), Some(json!({ "mode": "audit" }))),
+        (
+            "PATCH",
+            "/v1/projects/acme%2Fweb".to_owned(),
+            "/v1/projects/acme%2Fnope".to_owned(),
+            Some(json!({ "mode": "audit" })),
+        ),
         ("DELETE", "/v1/projects/acme%2Fweb".to_owned(), "/v1/projects/acme%2Fnope".to_owned(), None),
         ("GET", "/v1/projects/acme%2Fweb/grants".to_owned(), "/v1/projects/acme%2Fnope/grants".to_owned(), None),
-        ("PUT", "/v1/projects/acme%2Fweb/members/guest".to_owned(), "/v1/projects/acme%2Fnope/members/guest".to_owned(), Some(json!({ "role": "guest" }))),
+        (
+            "PUT",
+            "/v1/projects/acme%2Fweb/members/guest".to_owned(),
+            "/v1/projects/acme%2Fnope/members/guest".to_owned(),
+            Some(json!({ "role": "guest" })),
+        ),
         ("GET", "/v1/groups/acme".to_owned(), "/v1/groups/nope".to_owned(), None),
         ("DELETE", "/v1/groups/acme".to_owned(), "/v1/groups/nope".to_owned(), None),
         ("GET", "/v1/users/owner".to_owned(), "/v1/users/nobody".to_owned(), None),
         ("GET", format!("/v1/runners/{runner}"), format!("/v1/runners/{unknown}"), None),
-        ("POST", format!("/v1/runners/{runner}/revoke-tokens"), format!("/v1/runners/{unknown}/revoke-tokens"), Some(json!({}))),
-        ("POST", format!("/v1/jobs/{}/revoke-tokens", id("job_id")), format!("/v1/jobs/{unknown}/revoke-tokens"), Some(json!({}))),
-        ("POST", format!("/v1/pipelines/{}/revoke-tokens", id("pipeline_id")), format!("/v1/pipelines/{unknown}/revoke-tokens"), Some(json!({}))),
+        (
+            "POST",
+            format!("/v1/runners/{runner}/revoke-tokens"),
+            format!("/v1/runners/{unknown}/revoke-tokens"),
+            Some(json!({})),
+        ),
+        (
+            "POST",
+            format!("/v1/jobs/{}/revoke-tokens", id("job_id")),
+            format!("/v1/jobs/{unknown}/revoke-tokens"),
+            Some(json!({})),
+        ),
+        (
+            "POST",
+            format!("/v1/pipelines/{}/revoke-tokens", id("pipeline_id")),
+            format!("/v1/pipelines/{unknown}/revoke-tokens"),
+            Some(json!({})),
+        ),
         ("DELETE", format!("/v1/job-tokens/{}", id("id")), format!("/v1/job-tokens/{unknown}"), None),
-        ("GET", "/v1/audit-events?project=acme%2Fweb".to_owned(), "/v1/audit-events?project=acme%2Fnope".to_owned(), None),
+        (
+            "GET",
+            "/v1/audit-events?project=acme%2Fweb".to_owned(),
+            "/v1/audit-events?project=acme%2Fnope".to_owned(),
+            None,
+        ),
     ] {
         let hidden = server.call(method, &hidden, Some(stranger), body.clone()).await.refused(404, "not_found");
         let missing = server.call(method, &missing, Some(stranger), body).await.refused(404, "not_found");
@@ -262,7 +338,10 @@ async fn what_is_public_or_internal_is_seen_with_the_groups_above_it() {
     for visibility in ["public", "internal"] {
         let world = World::new().await;
         let (server, stranger) = (&world.server, world.person("stranger"));
-        server.patch("/v1/projects/acme%2Fweb", world.person("owner"), json!({ "visibility": visibility })).await.expect(200);
+        server
+            .patch("/v1/projects/acme%2Fweb", world.person("owner"), json!({ "visibility": visibility }))
+            .await
+            .expect(200);
         server.get("/v1/projects/acme%2Fweb", stranger).await.expect(200);
         server.get("/v1/groups/acme", stranger).await.expect(200);
         server.get("/v1/projects/acme%2Fweb/grants", stranger).await.refused(403, "forbidden");
@@ -276,7 +355,11 @@ async fn what_is_public_or_internal_is_seen_with_the_groups_above_it() {
 async fn visibility_and_path_are_the_owners_the_rest_the_maintainers() {
     let world = World::new().await;
     let (server, web) = (&world.server, "/v1/projects/acme%2Fweb");
-    for patch in [json!({ "visibility": "public" }), json!({ "path": "acme/site" }), json!({ "mode": "audit", "path": "acme/site" })] {
+    for patch in [
+        json!({ "visibility": "public" }),
+        json!({ "path": "acme/site" }),
+        json!({ "mode": "audit", "path": "acme/site" }),
+    ] {
         server.patch(web, world.person("maintainer"), patch).await.refused(403, "forbidden");
     }
     let patch = json!({ "mode": "audit", "protected_refs": ["main", "tag:v*"], "protected_environments": ["prod*"], "reason": "tidy" });
@@ -284,10 +367,14 @@ async fn visibility_and_path_are_the_owners_the_rest_the_maintainers() {
     assert_eq!(changed.json["protected_refs"], json!(["main", "tag:v*"]));
     assert_eq!(changed.json["effective_mode"], "audit");
     let events = server.get("/v1/audit-events?project=acme%2Fweb", world.person("owner")).await.expect(200);
-    let update = events.json["items"].as_array().unwrap().iter().find(|event| event["action"] == "project.updated").unwrap();
+    let update =
+        events.json["items"].as_array().unwrap().iter().find(|event| event["action"] == "project.updated").unwrap();
     assert_eq!(update["reason"], "tidy");
     server.patch(web, world.person("developer"), json!({ "mode": "legacy" })).await.refused(403, "forbidden");
-    server.patch("/v1/groups/acme", world.person("maintainer"), json!({ "floor": "audit" })).await.refused(403, "forbidden");
+    server
+        .patch("/v1/groups/acme", world.person("maintainer"), json!({ "floor": "audit" }))
+        .await
+        .refused(403, "forbidden");
     server.delete(web, world.person("maintainer")).await.refused(403, "forbidden");
 }
 
@@ -304,7 +391,8 @@ async fn a_rename_takes_along_what_lies_below_and_ids_stay() {
     let server = &world.server;
     group(&world, "acme/team").await;
     let api = project(&world, "acme/team/api").await.text_at("/id");
-    let granted = world.grant(&["packages:read"], json!({ "source": { "project": "acme/team/api" } })).await.text_at("/id");
+    let granted =
+        world.grant(&["packages:read"], json!({ "source": { "project": "acme/team/api" } })).await.text_at("/id");
     let minted = world.mint("1", json!({ "project": "acme/team/api" })).await;
     let token = minted["token"].as_str().unwrap();
 
@@ -313,7 +401,10 @@ async fn a_rename_takes_along_what_lies_below_and_ids_stay() {
     server.get("/v1/groups/acme%2Fteam", world.admin()).await.refused(404, "not_found");
     server.get("/v1/projects/acme%2Fteam%2Fapi", world.admin()).await.refused(404, "not_found");
     assert_eq!(server.get("/v1/projects/acme%2Fcrew%2Fapi", world.admin()).await.expect(200).text_at("/id"), api);
-    assert_eq!(server.get(&format!("/v1/projects/{api}"), world.admin()).await.expect(200).text_at("/path"), "acme/crew/api");
+    assert_eq!(
+        server.get(&format!("/v1/projects/{api}"), world.admin()).await.expect(200).text_at("/path"),
+        "acme/crew/api"
+    );
     let grant = server.get(&format!("/v1/projects/acme%2Flib/grants/{granted}"), world.admin()).await.expect(200);
     assert_eq!(grant.text_at("/source/project"), "acme/crew/api");
     assert_eq!(world.authorize(token, &["packages:read"], json!({})).await.expect(200).json["allowed"], true);
@@ -341,7 +432,9 @@ async fn a_move_changes_which_group_grants_count() {
     let body = json!({ "source": { "group": "other" }, "permissions": ["packages:read"] });
     server.post("/v1/projects/acme%2Flib/grants", world.admin(), body).await.expect(201);
     let token = world.token("1").await;
-    let allowed = async || world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json["allowed"].as_bool().unwrap();
+    let allowed = async || {
+        world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json["allowed"].as_bool().unwrap()
+    };
     assert!(!allowed().await);
     server.patch("/v1/projects/acme%2Fweb", world.admin(), json!({ "path": "other/web" })).await.expect(200);
     assert!(allowed().await);
@@ -355,7 +448,11 @@ async fn a_patch_that_repeats_the_path_moves_nothing() {
     let patch = json!({ "path": "acme", "floor": "audit" });
     let changed = world.server.patch("/v1/groups/acme", world.person("owner"), patch).await.expect(200);
     assert_eq!(changed.json["floor"], "audit");
-    world.server.patch("/v1/projects/acme%2Fweb", world.person("owner"), json!({ "path": "acme/web" })).await.expect(200);
+    world
+        .server
+        .patch("/v1/projects/acme%2Fweb", world.person("owner"), json!({ "path": "acme/web" }))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -434,7 +531,10 @@ async fn a_deleted_source_takes_its_grants_along_and_each_target_is_told() {
     }
     let left = server.get(&format!("/v1/projects/acme%2Flib/grants/{except}"), admin).await.expect(200);
     assert_eq!(left.json["source"].get("except"), None);
-    let dangling: i64 = sqlx::query_scalar("select count(*) from grants where cardinality(except_ids) > 0").fetch_one(&mut server.sql().await).await.unwrap();
+    let dangling: i64 = sqlx::query_scalar("select count(*) from grants where cardinality(except_ids) > 0")
+        .fetch_one(&mut server.sql().await)
+        .await
+        .unwrap();
     assert_eq!(dangling, 0);
 }
 
@@ -442,7 +542,11 @@ async fn a_deleted_source_takes_its_grants_along_and_each_target_is_told() {
 async fn a_deleted_project_takes_its_runners_and_services_along() {
     let world = World::new().await;
     let (server, admin) = (&world.server, world.admin());
-    let runner = server.post("/v1/runners", admin, json!({ "name": "r", "project": "acme/web" })).await.expect(201).text_at("/id");
+    let runner = server
+        .post("/v1/runners", admin, json!({ "name": "r", "project": "acme/web" }))
+        .await
+        .expect(201)
+        .text_at("/id");
     let service = server.post("/v1/services", admin, json!({ "name": "s", "project": "acme/web" })).await.expect(201);
     server.delete("/v1/projects/acme%2Fweb", admin).await.expect(204);
     server.get(&format!("/v1/runners/{runner}"), admin).await.refused(404, "not_found");
@@ -462,7 +566,10 @@ async fn a_mode_never_lies_below_the_floor() {
     server.patch(web, owner, json!({ "mode": "legacy" })).await.refused(409, "mode_below_floor");
     server.patch(web, owner, json!({ "protected_refs": [] })).await.expect(200);
     server.patch(web, owner, json!({ "mode": "audit" })).await.expect(200);
-    server.post("/v1/projects", owner, json!({ "path": "acme/new", "mode": "legacy" })).await.refused(409, "mode_below_floor");
+    server
+        .post("/v1/projects", owner, json!({ "path": "acme/new", "mode": "legacy" }))
+        .await
+        .refused(409, "mode_below_floor");
     server.post("/v1/projects", owner, json!({ "path": "acme/new", "mode": "audit" })).await.expect(201);
 }
 
@@ -474,7 +581,10 @@ async fn names_are_taken_once() {
     let server = &world.server;
     server.post("/v1/users", world.admin(), json!({ "name": "owner" })).await.refused(409, "name_taken");
     server.patch("/v1/users/guest", world.admin(), json!({ "name": "owner" })).await.refused(409, "name_taken");
-    server.post("/v1/catalogue/resources", world.admin(), json!({ "name": "packages", "description": "d" })).await.refused(409, "name_taken");
+    server
+        .post("/v1/catalogue/resources", world.admin(), json!({ "name": "packages", "description": "d" }))
+        .await
+        .refused(409, "name_taken");
 }
 
 #[tokio::test]
@@ -486,7 +596,10 @@ async fn people_see_themselves() {
     server.get("/v1/users/owner", world.person("guest")).await.refused(404, "not_found");
     server.get("/v1/users", world.person("owner")).await.refused(403, "forbidden");
     server.patch("/v1/users/guest", world.admin(), json!({ "name": "visitor" })).await.expect(200);
-    assert_eq!(server.get("/v1/users/visitor", world.person("guest")).await.expect(200).text_at("/id"), me.text_at("/id"));
+    assert_eq!(
+        server.get("/v1/users/visitor", world.person("guest")).await.expect(200).text_at("/id"),
+        me.text_at("/id")
+    );
 }
 
 #[tokio::test]
@@ -543,8 +656,13 @@ async fn user_and_runner_tokens_expire() {
     let world = World::new().await;
     let (server, admin) = (&world.server, world.admin());
     let at = "2026-11-23T11:00:00Z";
-    let user = server.post("/v1/user-tokens", admin, json!({ "user": "guest", "expires_at": at })).await.expect(201).text_at("/token");
-    let runner = server.post("/v1/runners", admin, json!({ "name": "r", "expires_at": at })).await.expect(201).text_at("/token");
+    let user = server
+        .post("/v1/user-tokens", admin, json!({ "user": "guest", "expires_at": at }))
+        .await
+        .expect(201)
+        .text_at("/token");
+    let runner =
+        server.post("/v1/runners", admin, json!({ "name": "r", "expires_at": at })).await.expect(201).text_at("/token");
     let alive = async || {
         let user = server.get("/v1/groups", &user).await.status;
         let runner = server.post("/v1/job-tokens", &runner, json!({})).await.status;
@@ -555,7 +673,11 @@ async fn user_and_runner_tokens_expire() {
     server.clock.advance(Duration::seconds(1));
     assert_eq!(alive().await, (401, 401));
     for list in ["/v1/user-tokens", "/v1/runners"] {
-        let body = if list == "/v1/runners" { json!({ "name": "r", "expires_at": at }) } else { json!({ "user": "guest", "expires_at": at }) };
+        let body = if list == "/v1/runners" {
+            json!({ "name": "r", "expires_at": at })
+        } else {
+            json!({ "user": "guest", "expires_at": at })
+        };
         server.post(list, admin, body).await.invalid("/expires_at", "past");
     }
 }
@@ -593,7 +715,8 @@ async fn a_secret_is_deleted_only_through_its_own_owner() {
     let world = World::new().await;
     let (server, admin) = (&world.server, world.admin());
     let other = server.post("/v1/runners", admin, json!({ "name": "r2" })).await.expect(201).text_at("/id");
-    let secret = server.get(&format!("/v1/runners/{}/secrets", world.runner_id), admin).await.expect(200).text_at("/items/0/id");
+    let secret =
+        server.get(&format!("/v1/runners/{}/secrets", world.runner_id), admin).await.expect(200).text_at("/items/0/id");
     server.delete(&format!("/v1/runners/{other}/secrets/{secret}"), admin).await.refused(404, "not_found");
     server.delete(&format!("/v1/services/{}/secrets/{secret}", world.service.0), admin).await.refused(404, "not_found");
 }
@@ -607,8 +730,12 @@ async fn scoped_runners_are_the_maintainers() {
     assert_eq!((made.json["project"].as_str(), made.json["group"].as_str()), (Some("acme/web"), None));
     create(maintainer, json!({ "name": "r", "group": "acme" })).await.expect(201);
     create(maintainer, json!({ "name": "r" })).await.refused(403, "forbidden");
-    create(maintainer, json!({ "name": "r", "project": "acme/web", "asserts_actor": true })).await.refused(403, "forbidden");
-    create(maintainer, json!({ "name": "r", "project": "acme/web", "group": "acme" })).await.invalid("/group", "one_scope");
+    create(maintainer, json!({ "name": "r", "project": "acme/web", "asserts_actor": true }))
+        .await
+        .refused(403, "forbidden");
+    create(maintainer, json!({ "name": "r", "project": "acme/web", "group": "acme" }))
+        .await
+        .invalid("/group", "one_scope");
     create(maintainer, json!({ "name": "r", "project": "other/app" })).await.invalid("/project", "not_found");
     create(maintainer, json!({ "name": "r", "group": "other" })).await.invalid("/group", "not_found");
     create(world.person("developer"), json!({ "name": "r", "project": "acme/web" })).await.refused(403, "forbidden");
@@ -638,7 +765,10 @@ async fn what_a_service_is_registered_with() {
     assert_eq!((made.json["answer_seconds"].as_u64(), &made.json["resources"]), (Some(60), &json!([])));
     let path = format!("/v1/services/{}", made.text_at("/client_id"));
     server.patch(&path, admin, json!({ "audience": null })).await.invalid("/audience", "required");
-    let changed = server.patch(&path, admin, json!({ "audience": null, "audience_required": false, "resources": null })).await.expect(200);
+    let changed = server
+        .patch(&path, admin, json!({ "audience": null, "audience_required": false, "resources": null }))
+        .await
+        .expect(200);
     assert_eq!((&changed.json["audience"], &changed.json["resources"]), (&Value::Null, &Value::Null));
     server.patch(&path, admin, json!({ "project": "acme/lib" })).await.invalid("/project", "unknown_field");
     server.patch(&path, admin, json!({ "paused": true })).await.expect(200);
@@ -668,7 +798,10 @@ async fn an_operator_adds_resource_types() {
     server.post("/v1/catalogue/resources", admin, body.clone()).await.expect(201);
     server.post("/v1/catalogue/resources", admin, body).await.refused(409, "name_taken");
     for name in ["", "Vault", "1a", "a-b", "a:b"] {
-        server.post("/v1/catalogue/resources", admin, json!({ "name": name, "description": "d" })).await.invalid("/name", "invalid");
+        server
+            .post("/v1/catalogue/resources", admin, json!({ "name": name, "description": "d" }))
+            .await
+            .invalid("/name", "invalid");
     }
     let after = server.get("/v1/catalogue", admin).await.expect(200);
     assert_ne!(after.header("etag"), before.header("etag"));
@@ -680,7 +813,11 @@ async fn an_operator_adds_resource_types() {
 #[tokio::test]
 async fn no_more_resource_types_than_fit() {
     let server = Server::start().await;
-    let add = async |n: usize| server.post("/v1/catalogue/resources", &server.admin, json!({ "name": format!("t{n}"), "description": "d" })).await;
+    let add = async |n: usize| {
+        server
+            .post("/v1/catalogue/resources", &server.admin, json!({ "name": format!("t{n}"), "description": "d" }))
+            .await
+    };
     for n in 0..32 {
         add(n).await.expect(201);
     }

@@ -2,7 +2,7 @@
 
 mod world;
 
-pub(crate) use world::World;
+pub(crate) use world::{World, merge};
 
 use jobpass::{Clock, Running, Settings};
 use jobpass_persistence::test_db::TestDb;

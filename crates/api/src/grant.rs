@@ -1,9 +1,10 @@
 //! Grants.
 
 use crate::registry::wire;
-use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::glob::Glob;
 use jobpass_domain::grant::VouchedBy;
 use jobpass_domain::pipeline::Trigger;
+use jobpass_domain::refs::RefPattern;
 use jobpass_domain::text::{Label, Note};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,9 +16,10 @@ use uuid::Uuid;
 wire! {
     /// What a maintainer writes; all but source and permissions may be left out.
     request struct NewGrant {
+        #[serde(deserialize_with = "crate::object")]
         source: NewSource,
         permissions: Permissions,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "crate::object")]
         conditions: Conditions,
         /// Per resource type, patterns of the names that the grant is limited to.
         #[serde(default)]
@@ -131,12 +133,9 @@ pub enum Permissions {
 impl utoipa::PartialSchema for Permissions {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
-        let everything = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["everything"]));
-        let permission = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .pattern(Some("^([a-z][a-z0-9_]*:[a-z]+|[A-Z_]+)$"));
+        let everything = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["everything"]));
+        let permission =
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some("^([a-z][a-z0-9_]*:[a-z]+|[A-Z_]+)$"));
         let list = ArrayBuilder::new().items(permission);
         Schema::OneOf(OneOfBuilder::new().item(everything).item(list).build()).into()
     }

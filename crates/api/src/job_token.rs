@@ -2,7 +2,8 @@
 
 use crate::SecretText;
 use crate::registry::wire;
-use jobpass_domain::pipeline::{RefType, Trigger};
+use jobpass_domain::pipeline::Trigger;
+use jobpass_domain::refs::RefType;
 use jobpass_domain::text::{AudienceUri, Label};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -13,7 +14,9 @@ wire! {
         /// Path or id.
         #[cfg_attr(feature = "openapi", schema(value_type = String, example = "acme/web"))]
         project: Label,
+        #[serde(deserialize_with = "crate::object")]
         pipeline: Pipeline,
+        #[serde(deserialize_with = "crate::object")]
         job: Job,
         /// At most this; null or absent: no cap; empty: nothing.
         #[serde(default)]

@@ -19,7 +19,11 @@ pub use problem::*;
 pub use registry::*;
 pub use secret_text::SecretText;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
 /// One page of a list; `next` is the `after` of the page that follows, or null on the last one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +31,25 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct List<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
+}
+
+/// Reads an object, and an object only: serde would fill a struct from a list, too, field by field.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 /// A field of a JSON merge patch (RFC 7396): absent, or set to a value, which for an optional field may be null.

@@ -169,7 +169,8 @@ impl App {
     }
 }
 
-fn missing(pointer: &'static str, what: &'static str) -> impl Fn(Refusal) -> Refusal {
+/// Words what is hidden or missing as a fault of the field that names it.
+pub(crate) fn missing(pointer: &'static str, what: &'static str) -> impl Fn(Refusal) -> Refusal {
     move |refusal| match refusal {
         Refusal::NotFound => Refusal::invalid(pointer, "not_found", format!("there is no such {what}")),
         other => other,

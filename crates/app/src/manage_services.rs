@@ -1,5 +1,6 @@
 //! Resource services: the administrators'.
 
+use crate::draft_grant::missing;
 use crate::manage_users::future;
 use crate::once::{Life, once};
 use crate::{App, Conflict, Credential, Once, Person, Refusal, Rendered};
@@ -49,7 +50,7 @@ impl App {
         let project = match &draft.project {
             None => None,
             Some(key) => {
-                let missing = |_| Refusal::invalid("/project", "not_found", "there is no such project");
+                let missing = missing("/project", "project");
                 Some(self.project(person.clone(), key).await.map_err(missing)?.project)
             }
         };

@@ -49,14 +49,15 @@ pub(crate) struct Life {
 }
 
 impl Once {
-    /// `credential`: the text that the caller presented; `request`: the body as it was read.
-    pub fn new(operation: &'static str, key: &str, credential: &str, request: &[u8]) -> Once {
+    /// `credential`: the text that the caller presented; `path` and `request`: what it is about, and the body as
+    /// it was read. The same body sent for another project is another request.
+    pub fn new(operation: &'static str, key: &str, credential: &str, path: &str, request: &[u8]) -> Once {
         // The credential is 256 random bits: one hash is a key derivation, and stretching would add nothing.
         let sealing = digest(&[b"jobpass idempotency v1", credential.as_bytes(), key.as_bytes()]);
         Once {
             operation,
             key: key.to_owned(),
-            fingerprint: digest(&[operation.as_bytes(), request]),
+            fingerprint: digest(&[operation.as_bytes(), path.as_bytes(), request]),
             seal: ChaCha20Poly1305::new(&Key::from(sealing)),
         }
     }

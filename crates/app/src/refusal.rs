@@ -112,6 +112,8 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Refusal {
         match error {
             Error::Unavailable(text) => Refusal::Unavailable(text),
+            // What was there when it was looked up has been deleted since.
+            Error::Constraint(name) if name.ends_with("_fkey") => Refusal::NotFound,
             Error::Constraint(name) => Refusal::Internal(format!(
                 "constraint {name} refused a write that a rule should have refused"
             )),

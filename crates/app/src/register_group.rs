@@ -36,21 +36,15 @@ impl App {
         let parent = self.parent_for(person, &draft.path, Role::Maintainer).await?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
-            claim_path(tx, person, &draft.path).await?;
+            claim_paths(tx, person, &[draft.path.to_string()]).await?;
             let id = GroupId(id_at(tx.now()));
-            let made = group::insert(tx, id, parent, draft.path.name(), draft.floor)
-                .await
-                .map_err(path_refusal)?;
+            let made = group::insert(tx, id, parent, draft.path.name(), draft.floor).await.map_err(path_refusal)?;
             // An administrator sees all, and owns it all the same: whoever creates a group owns it.
             member::put(tx, person.user.id, Place::Group(id), Role::Owner).await?;
-            tx.audit(&changed("group.created", &made, None, Some(describe(&made))))
-                .await?;
+            tx.audit(&changed("group.created", &made, None, Some(describe(&made)))).await?;
             Ok((render(&made), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn group_update(
@@ -59,33 +53,37 @@ impl App {
         change: &GroupChange,
         still: impl Fn(&Group) -> bool,
     ) -> Result<Group, Refusal> {
-        let GroupAccess {
-            person, group: seen, ..
-        } = access.require(Role::Owner)?;
-        let parent = match &change.path {
+        let GroupAccess { person, group: seen, .. } = access.require(Role::Owner)?;
+        let path = change.path.as_ref().filter(|path| **path != seen.path);
+        let target = match path {
             Some(path) => self.parent_for(&person, path, Role::Owner).await?,
-            None => seen.chain.iter().rev().nth(1).copied(),
+            None => None,
         };
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
+            if path.is_some() {
+                group::hold_moves(tx).await?;
+            }
             let old = group::lock(tx, seen.id).await?.ok_or(Refusal::NotFound)?;
-            if !still(&old) {
+            let moved_meanwhile = path.is_some() && old.path != seen.path;
+            if moved_meanwhile || !still(&old) {
                 return Err(Refusal::PreconditionFailed);
             }
             let mut new = old.clone();
             new.floor = change.floor.unwrap_or(old.floor);
-            if let Some(path) = change.path.as_ref().filter(|path| **path != old.path) {
-                claim_path(tx, &person, path).await?;
-                new.path = path.clone();
+            let mut parent = old.chain.iter().rev().nth(1).copied();
+            if let Some(path) = path {
+                let paths = group::paths_after(tx, old.id, path).await?;
+                claim_paths(tx, &person, &paths).await?;
+                (new.path, parent) = (path.clone(), target);
             }
+            let wanted = new.path.clone();
             let new = group::update(tx, &new, parent).await.map_err(path_refusal)?;
-            tx.audit(&changed(
-                "group.updated",
-                &new,
-                Some(describe(&old)),
-                Some(describe(&new)),
-            ))
-            .await?;
+            if new.path != wanted {
+                // What lies above was renamed meanwhile.
+                return Err(Refusal::PreconditionFailed);
+            }
+            tx.audit(&changed("group.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
         })
         .await
@@ -94,9 +92,7 @@ impl App {
     /// Only an empty one. With it go its runners, its members' roles and its grants; grants that name it as
     /// source are deleted, each with an audit event on its own target.
     pub async fn group_delete(&self, access: GroupAccess, still: impl Fn(&Group) -> bool) -> Result<(), Refusal> {
-        let GroupAccess {
-            person, group: seen, ..
-        } = access.require(Role::Owner)?;
+        let GroupAccess { person, group: seen, .. } = access.require(Role::Owner)?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let old = group::lock(tx, seen.id).await?.ok_or(Refusal::NotFound)?;
@@ -111,9 +107,7 @@ impl App {
                 runner::delete(tx, id).await?;
             }
             group::delete(tx, old.id).await?;
-            tx.audit(&changed("group.deleted", &old, Some(describe(&old)), None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("group.deleted", &old, Some(describe(&old)), None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -133,23 +127,20 @@ impl App {
             };
         };
         let missing = || Refusal::invalid("/path", "not_found", format!("there is no group {parent}"));
-        let access = self
-            .group(person.clone(), parent.as_str())
-            .await
-            .map_err(|refusal| match refusal {
-                Refusal::NotFound => missing(),
-                other => other,
-            })?;
+        let access = self.group(person.clone(), parent.as_str()).await.map_err(|refusal| match refusal {
+            Refusal::NotFound => missing(),
+            other => other,
+        })?;
         require(access.role, needs)?;
         Ok(Some(access.group.id))
     }
 }
 
 /// A path that was deleted or renamed away is retired: only an administrator takes it again.
-pub(crate) async fn claim_path(tx: &mut Tx, person: &Person, path: &Path) -> Result<(), Refusal> {
+pub(crate) async fn claim_paths(tx: &mut Tx, person: &Person, paths: &[String]) -> Result<(), Refusal> {
     if person.user.administrator {
-        group::unretire(tx, path).await?;
-    } else if group::is_retired(tx, path).await? {
+        group::unretire(tx, paths).await?;
+    } else if group::any_retired(tx, paths).await? {
         return Err(Conflict::PathRetired.into());
     }
     Ok(())

@@ -3,17 +3,18 @@
 
 use crate::access::require;
 use crate::once::{Life, once};
-use crate::register_group::{claim_path, forget_source, path_refusal};
+use crate::register_group::{claim_paths, forget_source, path_refusal};
 use crate::{App, Conflict, Fault, Once, Person, ProjectAccess, Refusal, Rendered};
 use jobpass_domain::audit::Change;
-use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::glob::Glob;
+use jobpass_domain::refs::RefPattern;
 use jobpass_domain::ids::{GroupId, ProjectId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::place::Place;
 use jobpass_domain::project::{MAX_PATTERNS, Project};
 use jobpass_domain::{Path, Role};
 use jobpass_persistence::project::NewProject;
-use jobpass_persistence::{Tx, id_at, instance, member, project, runner, service};
+use jobpass_persistence::{Tx, group, id_at, instance, member, project, runner, service};
 use serde_json::json;
 
 #[derive(Clone, Debug)]
@@ -48,20 +49,13 @@ impl App {
     ) -> Result<Rendered, Refusal> {
         check_patterns(draft.protected_refs.as_deref(), Some(&draft.protected_environments))?;
         if draft.path.parent().is_none() {
-            return Err(Refusal::invalid(
-                "/path",
-                "no_group",
-                "a project lies in a group: group/project",
-            ));
+            return Err(Refusal::invalid("/path", "no_group", "a project lies in a group: group/project"));
         }
-        let group = self
-            .parent_for(person, &draft.path, Role::Maintainer)
-            .await?
-            .ok_or(Refusal::NotFound)?;
+        let group = self.parent_for(person, &draft.path, Role::Maintainer).await?.ok_or(Refusal::NotFound)?;
         let main = [RefPattern::parse("main").map_err(|error| Refusal::Internal(error.to_string()))?];
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
-            claim_path(tx, person, &draft.path).await?;
+            claim_paths(tx, person, &[draft.path.to_string()]).await?;
             let id = ProjectId(id_at(tx.now()));
             let default_mode = instance::read(tx.on()).await?.default_mode;
             let new = NewProject {
@@ -77,14 +71,10 @@ impl App {
             member::put(tx, person.user.id, Place::Project(id), Role::Owner).await?;
             let made = reread(tx, id).await?;
             check_floor(&made, draft.mode)?;
-            tx.audit(&changed("project.created", &made, None, Some(describe(&made)), None))
-                .await?;
+            tx.audit(&changed("project.created", &made, None, Some(describe(&made)), None)).await?;
             Ok((render(&made), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn project_update(
@@ -93,32 +83,33 @@ impl App {
         change: &ProjectChange,
         still: impl Fn(&Project) -> bool,
     ) -> Result<Project, Refusal> {
-        let needs = if change.path.is_some() || change.visibility.is_some() {
-            Role::Owner
-        } else {
-            Role::Maintainer
-        };
-        let ProjectAccess {
-            person, project: seen, ..
-        } = access.require(needs)?;
-        check_patterns(
-            change.protected_refs.as_deref(),
-            change.protected_environments.as_deref(),
-        )?;
-        let group = self.group_after(&person, &seen, change.path.as_ref()).await?;
+        let needs = if change.path.is_some() || change.visibility.is_some() { Role::Owner } else { Role::Maintainer };
+        let ProjectAccess { person, project: seen, .. } = access.require(needs)?;
+        check_patterns(change.protected_refs.as_deref(), change.protected_environments.as_deref())?;
+        let path = change.path.as_ref().filter(|path| **path != seen.path);
+        let target = self.group_after(&person, &seen, path).await?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
+            if path.is_some() {
+                group::hold_moves(tx).await?;
+            }
             let old = project::lock(tx, seen.id).await?.ok_or(Refusal::NotFound)?;
-            if !still(&old) {
+            let moved_meanwhile = path.is_some() && old.path != seen.path;
+            if moved_meanwhile || !still(&old) {
                 return Err(Refusal::PreconditionFailed);
             }
-            if change.path.as_ref().is_some_and(|path| *path != old.path) {
-                claim_path(tx, &person, change.path.as_ref().unwrap_or(&old.path)).await?;
+            let mut wanted = apply(&old, change);
+            let mut group = old.chain.last().copied().ok_or(Refusal::NotFound)?;
+            if let Some(path) = path {
+                claim_paths(tx, &person, &[path.to_string()]).await?;
+                (wanted.path, group) = (path.clone(), target);
             }
-            project::update(tx, &apply(&old, change), group)
-                .await
-                .map_err(path_refusal)?;
+            project::update(tx, &wanted, group).await.map_err(path_refusal)?;
             let new = reread(tx, old.id).await?;
+            if new.path != wanted.path {
+                // What lies above was renamed meanwhile.
+                return Err(Refusal::PreconditionFailed);
+            }
             check_floor(&new, change.mode)?;
             tx.audit(&changed(
                 "project.updated",
@@ -136,9 +127,7 @@ impl App {
     /// With it go its grants, runners, services, runs and jobs, and every token minted for it is dead. Grants
     /// elsewhere that name it as source are deleted, each with an audit event on its own target.
     pub async fn project_delete(&self, access: ProjectAccess, still: impl Fn(&Project) -> bool) -> Result<(), Refusal> {
-        let ProjectAccess {
-            person, project: seen, ..
-        } = access.require(Role::Owner)?;
+        let ProjectAccess { person, project: seen, .. } = access.require(Role::Owner)?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let old = project::lock(tx, seen.id).await?.ok_or(Refusal::NotFound)?;
@@ -154,9 +143,7 @@ impl App {
                 service::delete(tx, id).await?;
             }
             project::delete(tx, old.id).await?;
-            tx.audit(&changed("project.deleted", &old, Some(describe(&old)), None, None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("project.deleted", &old, Some(describe(&old)), None, None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -168,29 +155,17 @@ impl App {
             return Ok(here);
         };
         if path.parent().is_none() {
-            return Err(Refusal::invalid(
-                "/path",
-                "no_group",
-                "a project lies in a group: group/project",
-            ));
+            return Err(Refusal::invalid("/path", "no_group", "a project lies in a group: group/project"));
         }
-        self.parent_for(person, path, Role::Owner)
-            .await?
-            .ok_or(Refusal::NotFound)
+        self.parent_for(person, path, Role::Owner).await?.ok_or(Refusal::NotFound)
     }
 
     /// Whether this person maintains what lives here; the instance is the administrators'.
     pub(crate) async fn maintains(&self, person: &Person, place: Place) -> Result<bool, Refusal> {
         let role = match place {
             Place::Instance => return Ok(person.user.administrator),
-            Place::Group(id) => self
-                .group(person.clone(), &id.to_string())
-                .await
-                .map(|access| access.role),
-            Place::Project(id) => self
-                .project(person.clone(), &id.to_string())
-                .await
-                .map(|access| access.role),
+            Place::Group(id) => self.group(person.clone(), &id.to_string()).await.map(|access| access.role),
+            Place::Project(id) => self.project(person.clone(), &id.to_string()).await.map(|access| access.role),
         };
         match role {
             Ok(role) => Ok(require(role, Role::Maintainer).is_ok()),
@@ -206,13 +181,9 @@ async fn reread(tx: &mut Tx, id: ProjectId) -> Result<Project, Refusal> {
 
 fn apply(old: &Project, change: &ProjectChange) -> Project {
     Project {
-        path: change.path.clone().unwrap_or_else(|| old.path.clone()),
         visibility: change.visibility.unwrap_or(old.visibility),
         mode: change.mode.unwrap_or(old.mode),
-        protected_refs: change
-            .protected_refs
-            .clone()
-            .unwrap_or_else(|| old.protected_refs.clone()),
+        protected_refs: change.protected_refs.clone().unwrap_or_else(|| old.protected_refs.clone()),
         protected_environments: change
             .protected_environments
             .clone()
@@ -223,32 +194,17 @@ fn apply(old: &Project, change: &ProjectChange) -> Project {
 
 /// A mode that was asked for must not lie below the floor; one that was not asked for may, and the floor counts.
 fn check_floor(project: &Project, asked: Option<Mode>) -> Result<(), Refusal> {
-    if asked.is_some_and(|mode| mode < project.floor) {
-        Err(Conflict::ModeBelowFloor.into())
-    } else {
-        Ok(())
-    }
+    if asked.is_some_and(|mode| mode < project.floor) { Err(Conflict::ModeBelowFloor.into()) } else { Ok(()) }
 }
 
 fn check_patterns(refs: Option<&[RefPattern]>, environments: Option<&[Glob]>) -> Result<(), Refusal> {
-    let counts = [
-        ("/protected_refs", refs.map(<[_]>::len)),
-        ("/protected_environments", environments.map(<[_]>::len)),
-    ];
+    let counts = [("/protected_refs", refs.map(<[_]>::len)), ("/protected_environments", environments.map(<[_]>::len))];
     let faults: Vec<_> = counts
         .into_iter()
-        .filter_map(|(pointer, count)| {
-            count
-                .filter(|count| *count > MAX_PATTERNS)
-                .map(|count| (pointer, count))
-        })
+        .filter_map(|(pointer, count)| count.filter(|count| *count > MAX_PATTERNS).map(|count| (pointer, count)))
         .map(|(pointer, count)| Fault::new(pointer, "too_many", format!("{count} patterns; at most {MAX_PATTERNS}")))
         .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Refusal::Invalid(faults))
-    }
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
 }
 
 fn changed(

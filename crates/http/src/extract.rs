@@ -14,7 +14,7 @@ use jobpass_app::{
 };
 use jobpass_domain::{Role, Secret};
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -42,12 +42,8 @@ pub(crate) enum Presented {
 /// Reads the one `Authorization` header. Two of them, or a token in the query, are refused: which one counts
 /// would be anybody's guess.
 pub(crate) fn presented(parts: &Parts) -> Result<Presented, &'static str> {
-    let in_query = |name: &str| {
-        matches!(
-            name,
-            "access_token" | "token" | "job_token" | "private_token" | "client_secret"
-        )
-    };
+    let in_query =
+        |name: &str| matches!(name, "access_token" | "token" | "job_token" | "private_token" | "client_secret");
     if form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).any(|(name, _)| in_query(&name)) {
         return Err("a token is never accepted in the query (RFC 9700, section 4.3.2)");
     }
@@ -73,18 +69,12 @@ fn basic(encoded: &str) -> Option<Presented> {
     let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
     let text = Secret::new(String::from_utf8(decoded).ok()?);
     let (user, password) = text.expose().split_once(':')?;
-    Some(Presented::Basic {
-        user: form_decode(user)?,
-        password: Secret::new(form_decode(password)?),
-    })
+    Some(Presented::Basic { user: form_decode(user)?, password: Secret::new(form_decode(password)?) })
 }
 
 pub(crate) fn form_decode(text: &str) -> Option<String> {
     let spaces = text.replace('+', " ");
-    percent_decode_str(&spaces)
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+    percent_decode_str(&spaces).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 fn bearer(parts: &Parts) -> Result<Secret, Denied> {
@@ -185,16 +175,9 @@ impl FromRequestParts<State> for Service {
 
 /// A parameter of the path, decoded once.
 async fn path_parameter(parts: &mut Parts, server: &State, name: &str) -> Result<String, Denied> {
-    let params = RawPathParams::from_request_parts(parts, server)
-        .await
-        .map_err(|_| Refusal::NotFound)?;
-    let value = params
-        .iter()
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.to_owned());
-    value
-        .filter(|value| !value.contains('\0'))
-        .ok_or(Refusal::NotFound.into())
+    let params = RawPathParams::from_request_parts(parts, server).await.map_err(|_| Refusal::NotFound)?;
+    let value = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned());
+    value.filter(|value| !value.contains('\0')).ok_or(Refusal::NotFound.into())
 }
 
 /// An id in the path. What is no id names nothing.
@@ -206,9 +189,7 @@ impl FromRequestParts<State> for Id {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, server: &State) -> Result<Id, Denied> {
-        let params = RawPathParams::from_request_parts(parts, server)
-            .await
-            .map_err(|_| Refusal::NotFound)?;
+        let params = RawPathParams::from_request_parts(parts, server).await.map_err(|_| Refusal::NotFound)?;
         let last = params.iter().last().and_then(|(_, value)| Uuid::try_parse(value).ok());
         last.map(Id).ok_or(Refusal::NotFound.into())
     }
@@ -219,9 +200,7 @@ impl FromRequestParts<State> for Id<false> {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, server: &State) -> Result<Id<false>, Denied> {
-        let params = RawPathParams::from_request_parts(parts, server)
-            .await
-            .map_err(|_| Refusal::NotFound)?;
+        let params = RawPathParams::from_request_parts(parts, server).await.map_err(|_| Refusal::NotFound)?;
         let first = params.iter().next().and_then(|(_, value)| Uuid::try_parse(value).ok());
         first.map(Id).ok_or(Refusal::NotFound.into())
     }
@@ -322,6 +301,7 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<State> for Body<T, LIM
         if !is_json(request.headers()) {
             return Err(Denied::NotJson);
         }
+        no_query(&request)?;
         let raw = read(request, LIMIT).await?;
         let value = parse(&raw)?;
         Ok(Body { value, raw })
@@ -340,6 +320,7 @@ impl FromRequest<State> for NoBody {
         #[serde(deny_unknown_fields)]
         struct Nothing {}
 
+        no_query(&request)?;
         let raw = read(request, BODY_LIMIT).await?;
         if !raw.is_empty() {
             parse::<Nothing>(&raw)?;
@@ -348,15 +329,18 @@ impl FromRequest<State> for NoBody {
     }
 }
 
+/// What is written takes no parameters: one that was overlooked, such as `dry_run`, would not be overlooked lightly.
+fn no_query(request: &Request) -> Result<(), Denied> {
+    let query = request.uri().query().unwrap_or_default();
+    match form_urlencoded::parse(query.as_bytes()).next() {
+        Some((name, _)) => Err(unknown_parameter(&name)),
+        None => Ok(()),
+    }
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
-    let essence = |value: &str| {
-        value
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .eq_ignore_ascii_case("application/json")
-    };
+    let essence =
+        |value: &str| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
     let merge_patch = |value: &str| value.trim().eq_ignore_ascii_case("application/merge-patch+json");
     headers
         .get(CONTENT_TYPE)
@@ -365,34 +349,35 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Denied> {
-    let declared = request
-        .headers()
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        request.headers().get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(Denied::TooLarge { limit });
     }
-    axum::body::to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|_| Denied::TooLarge { limit })
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| Denied::TooLarge { limit })
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Denied> {
     let mut deserializer = serde_json::Deserializer::from_slice(raw);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| body_fault(&error))?;
-    deserializer
-        .end()
-        .map_err(|error| Denied::MalformedJson(error.to_string()))?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| body_fault(&error, raw))?;
+    deserializer.end().map_err(|error| Denied::MalformedJson(error.to_string()))?;
+    // serde would fill a struct from a list, field by field.
+    if !raw.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::invalid("", "wrong_type", "the body is an object").into());
+    }
     Ok(value)
 }
 
 /// A value of the right JSON that is not what the field takes, told at its pointer.
-fn body_fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Denied {
-    let inner = error.inner();
-    if !inner.is_data() {
-        return Denied::MalformedJson(inner.to_string());
+fn body_fault(error: &serde_path_to_error::Error<serde_json::Error>, raw: &[u8]) -> Denied {
+    let message = error.inner().to_string();
+    // serde_json's words for what is neither the text nor the object that an enumeration is read from.
+    let no_choice = message.starts_with("expected value") && serde_json::from_slice::<IgnoredAny>(raw).is_ok();
+    if error.inner().is_data() || no_choice {
+        fault_at(error.path(), &message).into()
+    } else {
+        Denied::MalformedJson(message)
     }
-    fault_at(error.path(), &inner.to_string()).into()
 }
 
 pub(crate) fn fault_at(path: &serde_path_to_error::Path, message: &str) -> Refusal {
@@ -400,10 +385,7 @@ pub(crate) fn fault_at(path: &serde_path_to_error::Path, message: &str) -> Refus
     // serde's words; the position in the text says less than the pointer.
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let named = |prefix: &str| {
-        message
-            .strip_prefix(prefix)
-            .and_then(|rest| rest.split_once('`'))
-            .map(|(field, _)| field.to_owned())
+        message.strip_prefix(prefix).and_then(|rest| rest.split_once('`')).map(|(field, _)| field.to_owned())
     };
     let (code, field) = if let Some(field) = named("unknown field `") {
         ("unknown_field", Some(field))
@@ -411,14 +393,16 @@ pub(crate) fn fault_at(path: &serde_path_to_error::Path, message: &str) -> Refus
         ("required", Some(field))
     } else if let Some(field) = named("duplicate field `") {
         ("duplicate_field", Some(field))
-    } else if message.starts_with("invalid type") {
+    } else if message.starts_with("invalid type")
+        || message == "expected value"
+        || message.starts_with("invalid length")
+    {
         ("wrong_type", None)
     } else {
         ("invalid", None)
     };
-    if let Some(field) = field
-        .map(|field| format!("/{}", escape(&field)))
-        .filter(|field| !pointer.ends_with(field.as_str()))
+    if let Some(field) =
+        field.map(|field| format!("/{}", escape(&field))).filter(|field| !pointer.ends_with(field.as_str()))
     {
         pointer.push_str(&field);
     }
@@ -446,10 +430,14 @@ impl FromRequestParts<State> for Page {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Page, Denied> {
-        let mut page = PageOf {
-            after: None,
-            limit: DEFAULT_PAGE,
-        };
+        Page::beside(parts, &[])
+    }
+}
+
+impl Page {
+    /// Where the handler reads further parameters itself.
+    pub(crate) fn beside(parts: &Parts, others: &[&str]) -> Result<Page, Denied> {
+        let mut page = PageOf { after: None, limit: DEFAULT_PAGE };
         for (name, value) in query(parts) {
             match name.as_str() {
                 "after" => page.after = Some(checked_text("?after", value)?),
@@ -458,7 +446,7 @@ impl FromRequestParts<State> for Page {
                     let fault = || Refusal::invalid("?limit", "out_of_range", format!("a number from 1 to {MAX_PAGE}"));
                     page.limit = number.ok_or_else(fault)?;
                 }
-                "project" | "group" => {}
+                other if others.contains(&other) => {}
                 _ => return Err(unknown_parameter(&name)),
             }
         }
@@ -468,9 +456,7 @@ impl FromRequestParts<State> for Page {
 
 /// The parameters of the query that a handler reads itself.
 pub(crate) fn query(parts: &Parts) -> Vec<(String, String)> {
-    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .into_owned()
-        .collect()
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
 }
 
 pub(crate) fn unknown_parameter(name: &str) -> Denied {
@@ -485,15 +471,13 @@ pub(crate) fn checked_text(pointer: &str, value: String) -> Result<String, Denie
     Ok(value)
 }
 
-/// The Idempotency-Key of a POST, with the credential that will seal its answer.
+/// The Idempotency-Key of a POST, with the credential that will seal its answer, and what the POST is on.
 #[derive(Debug)]
-pub(crate) struct IdempotencyKey(Option<(String, Secret)>);
+pub(crate) struct IdempotencyKey(Option<(String, Secret, String)>);
 
 impl IdempotencyKey {
     pub(crate) fn once(&self, operation: &'static str, raw: &[u8]) -> Option<Once> {
-        self.0
-            .as_ref()
-            .map(|(key, credential)| Once::new(operation, key, credential.expose(), raw))
+        self.0.as_ref().map(|(key, credential, path)| Once::new(operation, key, credential.expose(), path, raw))
     }
 }
 
@@ -513,6 +497,6 @@ impl FromRequestParts<State> for IdempotencyKey {
         let key = text
             .filter(|key| (1..=255).contains(&key.len()))
             .ok_or(Denied::BadRequest("an Idempotency-Key has 1 to 255 visible characters"))?;
-        Ok(IdempotencyKey(Some((key, bearer(parts)?))))
+        Ok(IdempotencyKey(Some((key, bearer(parts)?, parts.uri.path().to_owned()))))
     }
 }

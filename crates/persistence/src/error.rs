@@ -23,12 +23,10 @@ impl From<sqlx::Error> for Error {
         match &error {
             sqlx::Error::Database(database) => match (database.constraint(), database.code().as_deref()) {
                 (Some(constraint), _) => Error::Constraint(constraint.to_owned()),
+                // A trigger that looked for the group above, which was deleted meanwhile.
+                (None, Some("P0002")) => Error::Constraint("parent_fkey".to_owned()),
                 // Connection, resource, operator and transaction-rollback classes of SQLSTATE.
-                (None, Some(code))
-                    if ["08", "40", "53", "57", "25"]
-                        .iter()
-                        .any(|class| code.starts_with(class)) =>
-                {
+                (None, Some(code)) if ["08", "40", "53", "57", "25"].iter().any(|class| code.starts_with(class)) => {
                     Error::Unavailable(error.to_string())
                 }
                 _ => Error::Internal(error.to_string()),

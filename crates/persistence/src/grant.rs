@@ -3,12 +3,13 @@
 use crate::error::{parsed, stored};
 use crate::{Result, Tx};
 use jobpass_domain::catalogue::Catalogue;
-use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::glob::Glob;
 use jobpass_domain::grant::{Conditions, Grant, SavedGrant, Selectors, Source, VouchedBy};
 use jobpass_domain::ids::{GrantId, GroupId, ProjectId, UserId};
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::place::Place;
+use jobpass_domain::refs::RefPattern;
 use serde::Deserialize;
 use sqlx::PgExecutor;
 use std::collections::BTreeMap;
@@ -43,10 +44,7 @@ impl Columns {
         let permissions = known.fold(PermissionSet::EMPTY, PermissionSet::union);
         let source = match (self.source_project_id, self.source_group_id) {
             (Some(project), _) => Source::Project(ProjectId(project)),
-            (None, group) => Source::Group {
-                group: GroupId(stored(group)?),
-                except: self.except_ids,
-            },
+            (None, group) => Source::Group { group: GroupId(stored(group)?), except: self.except_ids },
         };
         let mut selectors = Selectors::default();
         for (resource, patterns) in self.selectors {
@@ -54,19 +52,13 @@ impl Columns {
                 selectors.0.insert(resource.slot, globs(patterns)?);
             }
         }
-        let triggers = self
-            .triggers
-            .map(|names| names.iter().map(|name| stored(Trigger::named(name))).collect());
+        let triggers = self.triggers.map(|names| names.iter().map(|name| stored(Trigger::named(name))).collect());
         Ok(Grant {
             id: GrantId(self.id),
             source,
             permissions,
             conditions: Conditions {
-                refs: parsed(
-                    self.refs
-                        .map(|refs| refs.into_iter().map(RefPattern::parse).collect())
-                        .transpose(),
-                )?,
+                refs: parsed(self.refs.map(|refs| refs.into_iter().map(RefPattern::parse).collect()).transpose())?,
                 protected_refs_only: self.protected_refs_only,
                 environments: self.environments.map(globs).transpose()?,
                 triggers: triggers.transpose()?,
@@ -128,8 +120,9 @@ async fn select(
             coalesce(sp.path, sg.path) as "source_path!",
             array(select path from projects where id = any(g.except_ids) union select path from groups where id = any(g.except_ids)
                   order by path) as "except_paths!",
-            g.created_by, g.created_at, g.updated_at
-         from grants g left join projects sp on sp.id = g.source_project_id left join groups sg on sg.id = g.source_group_id
+            u.id as "created_by?", g.created_at, g.updated_at
+         from grants g left join users u on u.id = g.created_by
+         left join projects sp on sp.id = g.source_project_id left join groups sg on sg.id = g.source_group_id
          where (g.project_id = $1 or g.group_id = $2) and ($3::uuid is null or g.id = $3) and ($4::uuid is null or g.id > $4)
          order by g.id limit $5"#,
         place.project_id(),
@@ -215,11 +208,7 @@ impl Texts {
             source_project,
             source_group,
             permissions: catalogue.format(grant.permissions),
-            refs: grant
-                .conditions
-                .refs
-                .as_ref()
-                .map(|refs| refs.iter().map(|one| one.as_str().to_owned()).collect()),
+            refs: grant.conditions.refs.as_ref().map(|refs| refs.iter().map(|one| one.as_str().to_owned()).collect()),
             environments: grant.conditions.environments.as_ref().map(texts),
             triggers: grant
                 .conditions
@@ -296,9 +285,7 @@ pub async fn update(tx: &mut Tx, write: &Write<'_>, catalogue: &Catalogue) -> Re
 }
 
 pub async fn delete(tx: &mut Tx, id: GrantId) -> Result<()> {
-    sqlx::query!("delete from grants where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from grants where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 
@@ -310,19 +297,13 @@ pub async fn naming(tx: &mut Tx, source: Place) -> Result<Vec<(GrantId, Place)>>
         source.group_id()
     );
     let rows = rows.fetch_all(tx.on()).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (GrantId(row.id), Place::from_ids(row.group_id, row.project_id)))
-        .collect())
+    Ok(rows.into_iter().map(|row| (GrantId(row.id), Place::from_ids(row.group_id, row.project_id))).collect())
 }
 
 /// Takes a deleted project or group out of every `except` list.
 pub async fn forget_exception(tx: &mut Tx, id: Uuid) -> Result<()> {
-    sqlx::query!(
-        "update grants set except_ids = array_remove(except_ids, $1) where $1 = any(except_ids)",
-        id
-    )
-    .execute(tx.on())
-    .await?;
+    sqlx::query!("update grants set except_ids = array_remove(except_ids, $1) where $1 = any(except_ids)", id)
+        .execute(tx.on())
+        .await?;
     Ok(())
 }

@@ -114,11 +114,14 @@ pub async fn list(db: &PgPool, seen_by: Option<UserId>, after: Option<&str>, lim
     .collect()
 }
 
-/// Renames, moves, or sets the floor. Moves happen one at a time, or two could make a circle.
+/// Moves happen one at a time, or two could make a circle; taken before any row, or they would wait for each other.
+pub async fn hold_moves(tx: &mut Tx) -> Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('jobpass.moves', 0))").fetch_one(tx.on()).await?;
+    Ok(())
+}
+
+/// Renames, moves, or sets the floor.
 pub async fn update(tx: &mut Tx, group: &Group, parent: Option<GroupId>) -> Result<Group> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('jobpass.moves', 0))")
-        .fetch_one(tx.on())
-        .await?;
     sqlx::query_as!(
         Row,
         "update groups set parent_id = $2, name = $3, floor = $4 where id = $1
@@ -144,36 +147,45 @@ pub async fn has_children(tx: &mut Tx, id: GroupId) -> Result<bool> {
 }
 
 pub async fn delete(tx: &mut Tx, id: GroupId) -> Result<()> {
-    sqlx::query!("delete from groups where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from groups where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 
-/// Of a path that was deleted or renamed away: makes it free again. Answers whether it was retired.
-pub async fn unretire(tx: &mut Tx, path: &Path) -> Result<bool> {
-    let freed = sqlx::query!("delete from paths where path = $1 and kind = 'retired'", path.as_str())
-        .execute(tx.on())
-        .await?;
-    Ok(freed.rows_affected() == 1)
+/// The paths that the group and all that lies below it will have once it lies at `to`.
+pub async fn paths_after(tx: &mut Tx, id: GroupId, to: &Path) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar!(
+        r#"select $2::text || substr(below.path, length(g.path) + 1) as "path!"
+         from groups g join (select path, chain from groups union all select path, chain from projects) below on g.id = any(below.chain)
+         where g.id = $1"#,
+        id.0,
+        to.as_str()
+    )
+    .fetch_all(tx.on())
+    .await?)
 }
 
-/// Whether a path is retired.
-pub async fn is_retired(tx: &mut Tx, path: &Path) -> Result<bool> {
+/// Makes paths that were deleted or renamed away free again.
+pub async fn unretire(tx: &mut Tx, paths: &[String]) -> Result<()> {
+    sqlx::query!("delete from paths where path = any($1) and kind = 'retired'", paths).execute(tx.on()).await?;
+    Ok(())
+}
+
+/// Whether any of these paths is retired.
+pub async fn any_retired(tx: &mut Tx, paths: &[String]) -> Result<bool> {
     Ok(sqlx::query_scalar!(
-        r#"select exists (select from paths where path = $1 and kind = 'retired') as "retired!""#,
-        path.as_str()
+        r#"select exists (select from paths where path = any($1) and kind = 'retired') as "retired!""#,
+        paths
     )
     .fetch_one(tx.on())
     .await?)
 }
 
-/// Marks a write of a grant that lives on the group; answers the new revision of the list.
-pub async fn touch_grants(tx: &mut Tx, id: GroupId) -> Result<i64> {
+/// Marks a write of a grant that lives on the group; answers the new revision of the list, unless the group is gone.
+pub async fn touch_grants(tx: &mut Tx, id: GroupId) -> Result<Option<i64>> {
     Ok(sqlx::query_scalar!(
         "update groups set grants_revision = grants_revision + 1 where id = $1 returning grants_revision",
         id.0
     )
-    .fetch_one(tx.on())
+    .fetch_optional(tx.on())
     .await?)
 }

@@ -2,10 +2,11 @@
 
 use crate::error::stored;
 use crate::{Result, Tx};
-use jobpass_domain::grant::CredentialScope;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, RunnerId, UserId};
 use jobpass_domain::job_token::TokenInfo;
-use jobpass_domain::pipeline::{PipelineFacts, RefType, Trigger};
+use jobpass_domain::pipeline::{PipelineFacts, Trigger};
+use jobpass_domain::provenance::CredentialScope;
+use jobpass_domain::refs::RefType;
 use jobpass_domain::token::{Hour, TokenHash};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
@@ -123,12 +124,14 @@ pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild) -> 
     Ok(())
 }
 
-/// How many live tokens were minted for a job, narrowed ones not counted.
+/// How many live tokens were minted for a job, narrowed ones and those that an epoch ended not counted.
 pub async fn count_minted(tx: &mut Tx, job: JobId) -> Result<i64> {
     let now = tx.now();
     Ok(sqlx::query_scalar!(
-        r#"select count(*) as "count!" from job_tokens
-         where job_id = $1 and cardinality(ancestors) = 0 and revoked_at is null and expires_at > $2"#,
+        r#"select count(*) as "count!" from job_tokens t
+         join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id join runners r on r.id = t.runner_id
+         where t.job_id = $1 and cardinality(t.ancestors) = 0 and t.revoked_at is null and t.expires_at > $2
+           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.runner_epoch = r.epoch"#,
         job.0,
         now
     )
@@ -166,13 +169,7 @@ pub async fn ancestors(db: impl PgExecutor<'_>, id: JobTokenId) -> Result<Vec<Jo
         number(hour_of(id)),
         id.0
     );
-    Ok(ids
-        .fetch_optional(db)
-        .await?
-        .unwrap_or_default()
-        .into_iter()
-        .map(JobTokenId)
-        .collect())
+    Ok(ids.fetch_optional(db).await?.unwrap_or_default().into_iter().map(JobTokenId).collect())
 }
 
 pub async fn whereabouts(db: impl PgExecutor<'_>, id: JobTokenId) -> Result<Option<Whereabouts>> {

@@ -3,10 +3,11 @@
 use crate::error::{parsed, stored};
 use crate::{Result, Tx};
 use jobpass_domain::Path;
-use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::glob::Glob;
 use jobpass_domain::ids::{GroupId, ProjectId, UserId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::project::Project;
+use jobpass_domain::refs::RefPattern;
 use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -26,11 +27,7 @@ struct Row {
 
 impl Row {
     fn into_project(self) -> Result<Project> {
-        let floors: Vec<Mode> = self
-            .floors
-            .iter()
-            .map(|floor| stored(Mode::named(floor)))
-            .collect::<Result<_>>()?;
+        let floors: Vec<Mode> = self.floors.iter().map(|floor| stored(Mode::named(floor))).collect::<Result<_>>()?;
         Ok(Project {
             id: ProjectId(self.id),
             path: parsed(Path::parse(self.path))?,
@@ -104,9 +101,7 @@ pub async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<Project>>
 
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
-    sqlx::query!("select id from projects where id = $1 for update", id.0)
-        .fetch_optional(tx.on())
-        .await?;
+    sqlx::query!("select id from projects where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), &id.to_string()).await
 }
 
@@ -153,26 +148,22 @@ pub async fn update(tx: &mut Tx, project: &Project, group: GroupId) -> Result<()
 
 /// With it go its pipelines and jobs; its tokens die with their jobs.
 pub async fn delete(tx: &mut Tx, id: ProjectId) -> Result<()> {
-    sqlx::query!("delete from projects where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from projects where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 
 /// Ends every token minted for the project so far.
 pub async fn raise_epoch(tx: &mut Tx, id: ProjectId) -> Result<()> {
-    sqlx::query!("update projects set epoch = epoch + 1 where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("update projects set epoch = epoch + 1 where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 
-/// Marks a write of a grant that lives on the project; answers the new revision of the list.
-pub async fn touch_grants(tx: &mut Tx, id: ProjectId) -> Result<i64> {
+/// Marks a write of a grant that lives on the project; answers the new revision of the list, unless the project is gone.
+pub async fn touch_grants(tx: &mut Tx, id: ProjectId) -> Result<Option<i64>> {
     Ok(sqlx::query_scalar!(
         "update projects set grants_revision = grants_revision + 1 where id = $1 returning grants_revision",
         id.0
     )
-    .fetch_one(tx.on())
+    .fetch_optional(tx.on())
     .await?)
 }

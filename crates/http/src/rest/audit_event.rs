@@ -20,7 +20,6 @@ pub(crate) async fn audit_event_list(
     api: Api,
     by: SignedIn,
     of: Of,
-    page: Page,
 ) -> Result<Json<List<AuditEvent>>, Denied> {
     let person = by.0;
     let place = match (of.project, of.group) {
@@ -40,23 +39,28 @@ pub(crate) async fn audit_event_list(
         (None, None) => return Err(Refusal::Forbidden { needs: "administrator" }.into()),
     };
     Ok(Json(render::list(
-        api.app.list_audit_events(place, &page.0).await?,
+        api.app.list_audit_events(place, &of.page.0).await?,
         render::audit_event,
     )))
 }
 
 /// Whose events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Of {
     project: Option<String>,
     group: Option<String>,
+    page: Page,
 }
 
 impl<S: Sync> FromRequestParts<S> for Of {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Of, Denied> {
-        let mut of = Of::default();
+        let mut of = Of {
+            project: None,
+            group: None,
+            page: Page::beside(parts, &["project", "group"])?,
+        };
         for (name, value) in query(parts) {
             match name.as_str() {
                 "project" => of.project = Some(checked_text("?project", value)?),

@@ -1,6 +1,6 @@
 //! The decision endpoint.
 
-use crate::extract::{Body, Service, fault_at};
+use crate::extract::{Body, Service, fault_at, parse};
 use crate::problem::{Denied, field_error};
 use crate::render;
 use crate::server::{Api, Server};
@@ -43,7 +43,7 @@ pub(crate) async fn authorize(api: Api, by: Service, body: Body<Value, { 8 * 64 
                 limit: crate::extract::BODY_LIMIT,
             });
         }
-        let answer = one(&api, &by.0, read(body.value)?).await?;
+        let answer = one(&api, &by.0, parse(&body.raw)?).await?;
         return Ok(Json(answer).into_response());
     }
     let questions = read::<Questions>(body.value)?.questions;
