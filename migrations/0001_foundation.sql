@@ -162,25 +162,19 @@ create table services (
 );
 create index services_project_idx on services (project_id);
 
--- Two live secrets at a time, so that rotation needs no outage: the slot makes a third unwritable.
-create table runner_secrets (
-    id uuid constraint runner_secrets_pkey primary key,
-    runner_id uuid not null constraint runner_secrets_runner_fkey references runners on delete cascade,
+-- The secrets of runners and services. Two live ones at a time, so that rotation needs no outage: the slot
+-- makes a third unwritable.
+create table secrets (
+    id uuid constraint secrets_pkey primary key,
+    runner_id uuid constraint secrets_runner_fkey references runners on delete cascade,
+    service_id uuid constraint secrets_service_fkey references services on delete cascade,
     slot smallint not null check (slot in (0, 1)),
-    hash bytea not null constraint runner_secrets_hash_key unique check (octet_length(hash) = 32),
+    hash bytea not null constraint secrets_hash_key unique check (octet_length(hash) = 32),
     expires_at timestamptz,
     created_at timestamptz not null,
-    constraint runner_secrets_two_live unique (runner_id, slot)
-);
-
-create table service_secrets (
-    id uuid constraint service_secrets_pkey primary key,
-    service_id uuid not null constraint service_secrets_service_fkey references services on delete cascade,
-    slot smallint not null check (slot in (0, 1)),
-    hash bytea not null constraint service_secrets_hash_key unique check (octet_length(hash) = 32),
-    expires_at timestamptz,
-    created_at timestamptz not null,
-    constraint service_secrets_two_live unique (service_id, slot)
+    constraint secrets_one_owner check (num_nonnulls(runner_id, service_id) = 1),
+    constraint secrets_runner_slots unique (runner_id, slot),
+    constraint secrets_service_slots unique (service_id, slot)
 );
 
 -- ── Rules ──────────────────────────────────────────────────────────────────────────────────────────

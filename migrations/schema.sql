@@ -354,17 +354,6 @@ CREATE TABLE public.resource_types (
     CONSTRAINT resource_types_slot_check CHECK (((slot >= 32) AND (slot <= 63)))
 );
 
-CREATE TABLE public.runner_secrets (
-    id uuid NOT NULL,
-    runner_id uuid NOT NULL,
-    slot smallint NOT NULL,
-    hash bytea NOT NULL,
-    expires_at timestamp with time zone,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT runner_secrets_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT runner_secrets_slot_check CHECK ((slot = ANY (ARRAY[0, 1])))
-);
-
 CREATE TABLE public.runners (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -378,15 +367,17 @@ CREATE TABLE public.runners (
     CONSTRAINT runners_one_scope CHECK ((num_nonnulls(group_id, project_id) <= 1))
 );
 
-CREATE TABLE public.service_secrets (
+CREATE TABLE public.secrets (
     id uuid NOT NULL,
-    service_id uuid NOT NULL,
+    runner_id uuid,
+    service_id uuid,
     slot smallint NOT NULL,
     hash bytea NOT NULL,
     expires_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
-    CONSTRAINT service_secrets_hash_check CHECK ((octet_length(hash) = 32)),
-    CONSTRAINT service_secrets_slot_check CHECK ((slot = ANY (ARRAY[0, 1])))
+    CONSTRAINT secrets_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT secrets_one_owner CHECK ((num_nonnulls(runner_id, service_id) = 1)),
+    CONSTRAINT secrets_slot_check CHECK ((slot = ANY (ARRAY[0, 1])))
 );
 
 CREATE TABLE public.services (
@@ -484,26 +475,20 @@ ALTER TABLE ONLY public.resource_types
 ALTER TABLE ONLY public.resource_types
     ADD CONSTRAINT resource_types_pkey PRIMARY KEY (slot);
 
-ALTER TABLE ONLY public.runner_secrets
-    ADD CONSTRAINT runner_secrets_hash_key UNIQUE (hash);
-
-ALTER TABLE ONLY public.runner_secrets
-    ADD CONSTRAINT runner_secrets_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY public.runner_secrets
-    ADD CONSTRAINT runner_secrets_two_live UNIQUE (runner_id, slot);
-
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.service_secrets
-    ADD CONSTRAINT service_secrets_hash_key UNIQUE (hash);
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_hash_key UNIQUE (hash);
 
-ALTER TABLE ONLY public.service_secrets
-    ADD CONSTRAINT service_secrets_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY public.service_secrets
-    ADD CONSTRAINT service_secrets_two_live UNIQUE (service_id, slot);
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_runner_slots UNIQUE (runner_id, slot);
+
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_service_slots UNIQUE (service_id, slot);
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_pkey PRIMARY KEY (id);
@@ -615,17 +600,17 @@ ALTER TABLE ONLY public.pipelines
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_group_fkey FOREIGN KEY (group_id) REFERENCES public.groups(id);
 
-ALTER TABLE ONLY public.runner_secrets
-    ADD CONSTRAINT runner_secrets_runner_fkey FOREIGN KEY (runner_id) REFERENCES public.runners(id) ON DELETE CASCADE;
-
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_group_fkey FOREIGN KEY (group_id) REFERENCES public.groups(id);
 
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
-ALTER TABLE ONLY public.service_secrets
-    ADD CONSTRAINT service_secrets_service_fkey FOREIGN KEY (service_id) REFERENCES public.services(id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_runner_fkey FOREIGN KEY (runner_id) REFERENCES public.runners(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.secrets
+    ADD CONSTRAINT secrets_service_fkey FOREIGN KEY (service_id) REFERENCES public.services(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);

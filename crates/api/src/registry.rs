@@ -1,8 +1,9 @@
 //! Groups, projects, people, and the callers that are not people.
 
 use crate::{Field, SecretText};
-use jobpass_domain::glob::{Glob, RefPattern};
+use jobpass_domain::glob::Glob;
 use jobpass_domain::mode::{Mode, Visibility};
+use jobpass_domain::refs::RefPattern;
 use jobpass_domain::text::{AudienceUri, Label, UserName};
 use jobpass_domain::{Path, Role};
 use serde::{Deserialize, Serialize};

@@ -63,21 +63,12 @@ impl From<ProjectAccess> for GrantPlace {
 impl From<GroupAccess> for GrantPlace {
     fn from(access: GroupAccess) -> GrantPlace {
         let GroupAccess { person, group, .. } = access;
-        GrantPlace {
-            person,
-            place: Place::Group(group.id),
-            chain: group.chain,
-            revision: group.grants_revision,
-        }
+        GrantPlace { person, place: Place::Group(group.id), chain: group.chain, revision: group.grants_revision }
     }
 }
 
 pub(crate) fn require(role: Option<Role>, needs: Role) -> Result<(), Refusal> {
-    if role >= Some(needs) {
-        Ok(())
-    } else {
-        Err(Refusal::Forbidden { needs: needs.name() })
-    }
+    if role >= Some(needs) { Ok(()) } else { Err(Refusal::Forbidden { needs: needs.name() }) }
 }
 
 impl App {

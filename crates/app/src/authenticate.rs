@@ -59,22 +59,13 @@ impl Holder {
 impl App {
     pub async fn person(&self, text: &str, request: Uuid) -> Result<Person, Refusal> {
         let parsed = self.expect_kind(text, Kind::User).await?;
-        let known = caller::user(self.db.read(), parsed.hash, self.now())
-            .await?
-            .ok_or(Refusal::BadCredential)?;
-        Ok(Person {
-            user: known.user,
-            token: known.token,
-            read_only: known.read_only,
-            request,
-        })
+        let known = caller::user(self.db.read(), parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
+        Ok(Person { user: known.user, token: known.token, read_only: known.read_only, request })
     }
 
     pub async fn runner(&self, text: &str, request: Uuid) -> Result<RunnerCaller, Refusal> {
         let parsed = self.expect_kind(text, Kind::Runner).await?;
-        let runner = caller::runner(self.db.read(), parsed.hash, self.now())
-            .await?
-            .ok_or(Refusal::BadCredential)?;
+        let runner = caller::runner(self.db.read(), parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
         Ok(RunnerCaller { runner, request })
     }
 
@@ -86,12 +77,9 @@ impl App {
         request: Uuid,
     ) -> Result<ServiceCaller, Refusal> {
         let parsed = self.expect_kind(secret, Kind::Service).await?;
-        let id = client_id
-            .map(|text| client(text).ok_or(Refusal::BadCredential))
-            .transpose()?;
-        let service = caller::service(self.db.read(), id, parsed.hash, self.now())
-            .await?
-            .ok_or(Refusal::BadCredential)?;
+        let id = client_id.map(|text| client(text).ok_or(Refusal::BadCredential)).transpose()?;
+        let service =
+            caller::service(self.db.read(), id, parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
         Ok(ServiceCaller { service, request })
     }
 
@@ -99,16 +87,8 @@ impl App {
         let parsed = self.expect_kind(text, Kind::Job).await?;
         let now = self.now();
         let loaded = question::load(self.db.read(), parsed.hour, parsed.hash, None, &self.catalogue()).await?;
-        let known = loaded
-            .token
-            .filter(|known| known.token.death(now).is_none())
-            .ok_or(Refusal::BadCredential)?;
-        Ok(Holder {
-            token: known.token,
-            info: known.info,
-            parsed,
-            request,
-        })
+        let known = loaded.token.filter(|known| known.token.death(now).is_none()).ok_or(Refusal::BadCredential)?;
+        Ok(Holder { token: known.token, info: known.info, parsed, request })
     }
 
     /// A well-formed credential of this kind. One of another kind is `WrongCaller` only while it lives: the
@@ -119,11 +99,7 @@ impl App {
             return Ok(parsed);
         }
         let alive = self.is_live(&parsed).await?;
-        Err(if alive {
-            Refusal::WrongCaller { needs: name(kind) }
-        } else {
-            Refusal::BadCredential
-        })
+        Err(if alive { Refusal::WrongCaller { needs: name(kind) } } else { Refusal::BadCredential })
     }
 
     async fn is_live(&self, parsed: &Parsed) -> Result<bool, Refusal> {

@@ -1,11 +1,11 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
 use crate::{App, Refusal, ServiceCaller};
-use jobpass_domain::{Catalogue, Secret};
 use jobpass_domain::decision::{Decision, Names, Question, decide};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::token::{self, Hour, Kind, TokenHash};
+use jobpass_domain::{Catalogue, Secret};
 use jobpass_persistence::question::{self, Loaded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,11 +54,7 @@ impl App {
         };
         let decision = decide(&question, self.now());
         let subject = loaded.token.map(|known| known.info).filter(|_| decision.dead.is_none());
-        Ok(Answer {
-            decision,
-            catalogue,
-            subject,
-        })
+        Ok(Answer { decision, catalogue, subject })
     }
 
     /// The project that a service asks about: its own, or the one it names. Naming another than its own is an error.
@@ -91,11 +87,7 @@ impl App {
 
 fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
     if ask.permissions.is_empty() {
-        return Err(Refusal::invalid(
-            "/permissions",
-            "empty",
-            "name at least one permission",
-        ));
+        return Err(Refusal::invalid("/permissions", "empty", "name at least one permission"));
     }
     if ask.permissions.len() > MAX_ASKED {
         return Err(Refusal::invalid(
@@ -105,24 +97,15 @@ fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
         ));
     }
     catalogue.parse_all(&ask.permissions).map_err(|(index, unknown)| {
-        Refusal::invalid(
-            format!("/permissions/{index}"),
-            "unknown_permission",
-            unknown.to_string(),
-        )
+        Refusal::invalid(format!("/permissions/{index}"), "unknown_permission", unknown.to_string())
     })
 }
 
 fn names(ask: &Ask, asked: PermissionSet, catalogue: &Catalogue) -> Result<Names, Refusal> {
     let mut names = Names::new();
     for (resource, name) in &ask.resource_names {
-        let unknown = || {
-            Refusal::invalid(
-                format!("/resource_names/{resource}"),
-                "unknown_resource",
-                "no such resource type",
-            )
-        };
+        let unknown =
+            || Refusal::invalid(format!("/resource_names/{resource}"), "unknown_resource", "no such resource type");
         names.insert(catalogue.find(resource).ok_or_else(unknown)?.slot, name.clone());
     }
     let Some(name) = &ask.resource_name else {
@@ -134,11 +117,7 @@ fn names(ask: &Ask, asked: PermissionSet, catalogue: &Catalogue) -> Result<Names
             names.insert(only, name.clone());
             Ok(names)
         }
-        (Some(_), None) => Err(Refusal::invalid(
-            "/resource_name",
-            "named_twice",
-            "stands in resource_names, too",
-        )),
+        (Some(_), None) => Err(Refusal::invalid("/resource_name", "named_twice", "stands in resource_names, too")),
         _ => Err(Refusal::invalid(
             "/resource_name",
             "ambiguous",

@@ -33,20 +33,14 @@ impl App {
     pub async fn bootstrap_admin(&self) -> Result<Secret, Refusal> {
         let now = self.now();
         let credential = Credential::new(Kind::User)?;
-        let context = Context {
-            actor: Actor::System,
-            now,
-            request_id: None,
-        };
+        let context = Context { actor: Actor::System, now, request_id: None };
         self.transaction(context, async |tx: &mut Tx| {
             let admin = match user::lock(tx, ADMIN).await? {
                 Some(user) => user,
                 None => make_admin(tx).await?,
             };
             if !admin.administrator {
-                return Err(Refusal::Forbidden {
-                    needs: "a user `admin` that is an administrator",
-                });
+                return Err(Refusal::Forbidden { needs: "a user `admin` that is an administrator" });
             }
             let token = UserToken {
                 id: UserTokenId(id_at(now)),
@@ -57,8 +51,7 @@ impl App {
                 created_at: now,
             };
             user::insert_token(tx, &token, credential.hash).await?;
-            tx.audit(&bootstrapped("user_token.created", "user_token", token.id.0))
-                .await?;
+            tx.audit(&bootstrapped("user_token.created", "user_token", token.id.0)).await?;
             Ok(())
         })
         .await?;
@@ -68,12 +61,7 @@ impl App {
 
 async fn make_admin(tx: &mut Tx) -> Result<User, Refusal> {
     let name = UserName::parse(ADMIN).map_err(|error| Refusal::Internal(error.to_string()))?;
-    let user = User {
-        id: UserId(id_at(tx.now())),
-        name,
-        administrator: true,
-        created_at: tx.now(),
-    };
+    let user = User { id: UserId(id_at(tx.now())), name, administrator: true, created_at: tx.now() };
     user::insert(tx, &user).await?;
     tx.audit(&bootstrapped("user.created", "user", user.id.0)).await?;
     Ok(user)
@@ -81,13 +69,5 @@ async fn make_admin(tx: &mut Tx) -> Result<User, Refusal> {
 
 fn bootstrapped(action: &'static str, subject_kind: &'static str, subject: uuid::Uuid) -> Change {
     let reason = Some("bootstrap-admin".to_owned());
-    Change {
-        action,
-        subject_kind,
-        subject,
-        place: Place::Instance,
-        before: None,
-        after: None,
-        reason,
-    }
+    Change { action, subject_kind, subject, place: Place::Instance, before: None, after: None, reason }
 }

@@ -38,9 +38,7 @@ impl App {
         let work = async |tx: &mut Tx| {
             let slot = resource_type::insert(tx, name, description, name_form).await;
             let slot = slot.on_constraint("resource_types_name_key", || Refusal::from(Conflict::NameTaken))?;
-            let slot = slot
-                .and_then(|slot| Slot::new(u8::try_from(slot).ok()?))
-                .ok_or(Conflict::NoFreeSlot)?;
+            let slot = slot.and_then(|slot| Slot::new(u8::try_from(slot).ok()?)).ok_or(Conflict::NoFreeSlot)?;
             let made = ResourceType {
                 slot,
                 name: name.to_owned(),
@@ -63,11 +61,8 @@ impl App {
             tx.audit(&change).await?;
             Ok((render(&made, &catalogue), Life::default()))
         };
-        let answer = self
-            .transaction(context, async |tx: &mut Tx| {
-                once(tx, idempotency, person.user.id.0, work).await
-            })
-            .await?;
+        let answer =
+            self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await?;
         self.reload_catalogue().await?;
         Ok(answer)
     }
@@ -76,11 +71,7 @@ impl App {
 fn check(name: &str, description: &str, name_form: Option<&str>) -> Result<(), Refusal> {
     let tail = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if name.len() > MAX_NAME || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(tail) {
-        return Err(Refusal::invalid(
-            "/name",
-            "invalid",
-            "is [a-z] followed by any of [a-z0-9_], up to 63 bytes",
-        ));
+        return Err(Refusal::invalid("/name", "invalid", "is [a-z] followed by any of [a-z0-9_], up to 63 bytes"));
     }
     let texts = [("/description", Some(description)), ("/name_form", name_form)];
     for (pointer, text) in texts.into_iter().filter_map(|(pointer, text)| Some((pointer, text?))) {

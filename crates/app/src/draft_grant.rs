@@ -61,11 +61,7 @@ impl App {
             };
             named && draft.selectors.keys().all(|resource| known.find(resource).is_some())
         };
-        if drafts.iter().all(knows) {
-            Ok(known)
-        } else {
-            self.reload_catalogue().await
-        }
+        if drafts.iter().all(knows) { Ok(known) } else { self.reload_catalogue().await }
     }
 
     /// Checks a draft; the faults point into it.
@@ -82,19 +78,8 @@ impl App {
         let source = self.source(person, &draft.source).await?;
         let id = GrantId(Uuid::nil());
         let conditions = draft.conditions.clone();
-        let grant = Grant {
-            id,
-            source,
-            permissions,
-            conditions,
-            selectors,
-            expires_at: draft.expires_at,
-        };
-        Ok(Checked {
-            grant,
-            everything,
-            note: draft.note.clone(),
-        })
+        let grant = Grant { id, source, permissions, conditions, selectors, expires_at: draft.expires_at };
+        Ok(Checked { grant, everything, note: draft.note.clone() })
     }
 
     /// A source that this person may name: by membership or by its visibility. Any other is worded as missing.
@@ -102,24 +87,13 @@ impl App {
         match (&draft.project, &draft.group) {
             (Some(key), None) => {
                 if !draft.except.is_empty() {
-                    return Err(Refusal::invalid(
-                        "/source/except",
-                        "needs_group",
-                        "only a group has exceptions",
-                    ));
+                    return Err(Refusal::invalid("/source/except", "needs_group", "only a group has exceptions"));
                 }
-                let access = self
-                    .project(person.clone(), key)
-                    .await
-                    .map_err(missing("/source/project", "project"))?;
+                let access = self.project(person.clone(), key).await.map_err(missing("/source/project", "project"))?;
                 Ok(Source::Project(access.project.id))
             }
             (None, Some(key)) => {
-                let group = self
-                    .group(person.clone(), key)
-                    .await
-                    .map_err(missing("/source/group", "group"))?
-                    .group;
+                let group = self.group(person.clone(), key).await.map_err(missing("/source/group", "group"))?.group;
                 at_most("/source/except", draft.except.len())?;
                 let mut except = Vec::with_capacity(draft.except.len());
                 for (index, key) in draft.except.iter().enumerate() {
@@ -129,21 +103,12 @@ impl App {
                             .map_err(|fault| in_list("/source/except", index, fault))?,
                     );
                 }
-                Ok(Source::Group {
-                    group: group.id,
-                    except,
-                })
+                Ok(Source::Group { group: group.id, except })
             }
-            (Some(_), Some(_)) => Err(Refusal::invalid(
-                "/source",
-                "one_source",
-                "a source is a project or a group, not both",
-            )),
-            (None, None) => Err(Refusal::invalid(
-                "/source",
-                "required",
-                "a source names a project or a group",
-            )),
+            (Some(_), Some(_)) => {
+                Err(Refusal::invalid("/source", "one_source", "a source is a project or a group, not both"))
+            }
+            (None, None) => Err(Refusal::invalid("/source", "required", "a source names a project or a group")),
         }
     }
 
@@ -156,16 +121,8 @@ impl App {
             Err(Refusal::NotFound) => {}
             Err(other) => return Err(other),
         }
-        let group = self
-            .group(person.clone(), key)
-            .await
-            .map_err(missing("", "project or group"))?
-            .group;
-        if group.id != under && group.chain.contains(&under) {
-            Ok(group.id.0)
-        } else {
-            Err(outside())
-        }
+        let group = self.group(person.clone(), key).await.map_err(missing("", "project or group"))?.group;
+        if group.id != under && group.chain.contains(&under) { Ok(group.id.0) } else { Err(outside()) }
     }
 }
 
@@ -191,11 +148,7 @@ pub(crate) fn within(refusal: Refusal, prefix: &str) -> Refusal {
 
 fn at_most(pointer: &str, count: usize) -> Result<(), Refusal> {
     if count > MAX_LIST {
-        Err(Refusal::invalid(
-            pointer,
-            "too_many",
-            format!("{count} entries; at most {MAX_LIST}"),
-        ))
+        Err(Refusal::invalid(pointer, "too_many", format!("{count} entries; at most {MAX_LIST}")))
     } else {
         Ok(())
     }
@@ -227,11 +180,7 @@ fn permissions(draft: &DraftPermissions, catalogue: &Catalogue) -> Result<(Permi
     }
     let set = catalogue.parse_all(texts);
     set.map(|set| (set, false)).map_err(|(index, unknown)| {
-        Refusal::invalid(
-            format!("/permissions/{index}"),
-            "unknown_permission",
-            unknown.to_string(),
-        )
+        Refusal::invalid(format!("/permissions/{index}"), "unknown_permission", unknown.to_string())
     })
 }
 
@@ -244,17 +193,12 @@ fn selectors(
     for (resource, patterns) in draft {
         let pointer = format!("/selectors/{}", resource.replace('~', "~0").replace('/', "~1"));
         let fault = |code, detail: &str| Refusal::Invalid(vec![Fault::new(pointer.clone(), code, detail)]);
-        let known = catalogue
-            .find(resource)
-            .ok_or_else(|| fault("unknown_resource", "no such resource type"))?;
+        let known = catalogue.find(resource).ok_or_else(|| fault("unknown_resource", "no such resource type"))?;
         if known.name_form.is_none() {
             return Err(fault("no_names", "this resource type has no names to select by"));
         }
         if permissions.intersect(PermissionSet::admin(known.slot)).is_empty() {
-            return Err(fault(
-                "nothing_selected",
-                "the grant permits nothing on this resource type",
-            ));
+            return Err(fault("nothing_selected", "the grant permits nothing on this resource type"));
         }
         not_empty(&pointer, Some(patterns))?;
         selectors.0.insert(known.slot, patterns.clone());

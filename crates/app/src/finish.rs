@@ -54,10 +54,7 @@ impl App {
             let known = own_job(tx, caller, id).await?;
             let now = tx.now();
             let state = match known.state {
-                JobState::Running {
-                    lease_until: Some(until),
-                    ..
-                } if until <= now => JobState::Lost,
+                JobState::Running { lease_until: Some(until), .. } if until <= now => JobState::Lost,
                 JobState::Running { .. } => JobState::Finished,
                 over => {
                     tx.nothing_to_audit();
@@ -79,15 +76,10 @@ impl App {
             if !runner.reaches(project, &chain) {
                 return Err(Refusal::NotFound);
             }
-            let of_runner = if runner.scope == Place::Instance {
-                None
-            } else {
-                Some(runner.id)
-            };
+            let of_runner = if runner.scope == Place::Instance { None } else { Some(runner.id) };
             let ended = pipeline::finish(tx, id, of_runner).await?;
             let after = Some(json!({ "jobs_finished": ended }).to_string());
-            tx.audit(&changed("pipeline.finished", "pipeline", id.0, project, after))
-                .await?;
+            tx.audit(&changed("pipeline.finished", "pipeline", id.0, project, after)).await?;
             Ok((project, ended))
         })
         .await
@@ -96,31 +88,17 @@ impl App {
 
 /// The job, held, if this runner opened it; missing otherwise.
 async fn own_job(tx: &mut Tx, caller: &RunnerCaller, id: JobId) -> Result<KnownJob, Refusal> {
-    job::lock(tx, id)
-        .await?
-        .filter(|known| known.runner == caller.runner.id)
-        .ok_or(Refusal::NotFound)
+    job::lock(tx, id).await?.filter(|known| known.runner == caller.runner.id).ok_or(Refusal::NotFound)
 }
 
 async fn end(tx: &mut Tx, known: &KnownJob, state: JobState) -> Result<(), Refusal> {
     job::set_state(tx, known.id, &state).await?;
-    let action = if state == JobState::Lost {
-        "job.lost"
-    } else {
-        "job.finished"
-    };
-    Ok(tx
-        .audit(&changed(action, "job", known.id.0, known.project, None))
-        .await?)
+    let action = if state == JobState::Lost { "job.lost" } else { "job.finished" };
+    Ok(tx.audit(&changed(action, "job", known.id.0, known.project, None)).await?)
 }
 
 fn view(known: &KnownJob, state: JobState) -> JobView {
-    JobView {
-        id: known.id,
-        pipeline: known.pipeline,
-        state,
-        deadline_at: known.deadline_at,
-    }
+    JobView { id: known.id, pipeline: known.pipeline, state, deadline_at: known.deadline_at }
 }
 
 fn changed(
@@ -130,13 +108,5 @@ fn changed(
     project: ProjectId,
     after: Option<String>,
 ) -> Change {
-    Change {
-        action,
-        subject_kind,
-        subject,
-        place: Place::Project(project),
-        before: None,
-        after,
-        reason: None,
-    }
+    Change { action, subject_kind, subject, place: Place::Project(project), before: None, after, reason: None }
 }

@@ -29,10 +29,7 @@ impl App {
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
             Ok((render(&made), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, at.person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await).await
     }
 
     pub async fn grant_put(
@@ -54,8 +51,7 @@ impl App {
             }
             grant::update(tx, &write(&checked, at), &catalogue).await?;
             let new = current(tx, at.place, id, &catalogue).await?;
-            tx.audit(&changed("grant.updated", &new, Some(&old), Some(&new), &catalogue))
-                .await?;
+            tx.audit(&changed("grant.updated", &new, Some(&old), Some(&new), &catalogue)).await?;
             Ok(new)
         })
         .await
@@ -89,11 +85,7 @@ impl App {
         still: impl Fn(i64) -> bool,
     ) -> Result<(Vec<SavedGrant>, i64), Refusal> {
         if drafts.len() > MAX_GRANTS {
-            return Err(Conflict::TooManyGrants {
-                limit: MAX_GRANTS,
-                count: drafts.len(),
-            }
-            .into());
+            return Err(Conflict::TooManyGrants { limit: MAX_GRANTS, count: drafts.len() }.into());
         }
         let catalogue = self.catalogue_of(drafts).await?;
         let mut wanted = Vec::with_capacity(drafts.len());
@@ -151,11 +143,7 @@ pub(crate) async fn touch(tx: &mut Tx, place: Place) -> Result<i64, Refusal> {
 async fn room_for(tx: &mut Tx, place: Place, more: usize) -> Result<(), Refusal> {
     let count = usize::try_from(grant::count(tx, place).await?).unwrap_or(usize::MAX);
     if count.saturating_add(more) > MAX_GRANTS {
-        return Err(Conflict::TooManyGrants {
-            limit: MAX_GRANTS,
-            count,
-        }
-        .into());
+        return Err(Conflict::TooManyGrants { limit: MAX_GRANTS, count }.into());
     }
     Ok(())
 }
@@ -164,22 +152,17 @@ async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Cata
     let checked = checked.with_id(GrantId(id_at(tx.now())));
     grant::insert(tx, &write(&checked, at), catalogue).await?;
     let made = current(tx, at.place, checked.grant.id, catalogue).await?;
-    tx.audit(&changed("grant.created", &made, None, Some(&made), catalogue))
-        .await?;
+    tx.audit(&changed("grant.created", &made, None, Some(&made), catalogue)).await?;
     Ok(made)
 }
 
 async fn remove(tx: &mut Tx, old: &SavedGrant, catalogue: &Catalogue) -> Result<(), Refusal> {
     grant::delete(tx, old.grant.id).await?;
-    Ok(tx
-        .audit(&changed("grant.deleted", old, Some(old), None, catalogue))
-        .await?)
+    Ok(tx.audit(&changed("grant.deleted", old, Some(old), None, catalogue)).await?)
 }
 
 async fn current(tx: &mut Tx, place: Place, id: GrantId, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
-    grant::find(tx.on(), place, id, catalogue)
-        .await?
-        .ok_or(Refusal::NotFound)
+    grant::find(tx.on(), place, id, catalogue).await?.ok_or(Refusal::NotFound)
 }
 
 async fn all(tx: &mut Tx, place: Place, catalogue: &Catalogue) -> Result<Vec<SavedGrant>, Refusal> {

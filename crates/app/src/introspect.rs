@@ -54,22 +54,11 @@ impl App {
             return Ok(None);
         }
         let answer_until = now + Duration::seconds(caller.service.answer_seconds.into());
-        let ends = [Some(known.token.expires_at), known.lease_until, decision.grants_until]
-            .into_iter()
-            .flatten();
+        let ends = [Some(known.token.expires_at), known.lease_until, decision.grants_until].into_iter().flatten();
         let rely_until = ends.fold(answer_until, OffsetDateTime::min);
-        let echoed = project
-            .map(str::to_owned)
-            .or_else(|| caller.service.project_path.clone());
+        let echoed = project.map(str::to_owned).or_else(|| caller.service.project_path.clone());
         let asked_permission = !permissions.is_empty();
-        Ok(Some(Active {
-            info: known.info,
-            decision,
-            catalogue,
-            project: echoed,
-            rely_until,
-            asked_permission,
-        }))
+        Ok(Some(Active { info: known.info, decision, catalogue, project: echoed, rely_until, asked_permission }))
     }
 
     /// What the holder's token may do in a project; one that does not exist grants nothing.

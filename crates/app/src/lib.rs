@@ -15,6 +15,7 @@ mod introspect;
 mod look;
 mod manage_members;
 mod manage_runners;
+mod manage_secrets;
 mod manage_services;
 mod manage_users;
 mod mint;

@@ -133,8 +133,6 @@ impl App {
     }
 
     pub async fn find_grant(&self, place: Place, id: GrantId) -> Result<SavedGrant, Refusal> {
-        grant::find(self.db.read(), place, id, &self.catalogue())
-            .await?
-            .ok_or(Refusal::NotFound)
+        grant::find(self.db.read(), place, id, &self.catalogue()).await?.ok_or(Refusal::NotFound)
     }
 }

@@ -25,9 +25,7 @@ impl App {
         self.transaction(context, async |tx: &mut Tx| {
             let user = user::lock(tx, name).await?.ok_or(Refusal::NotFound)?;
             let before = member::remove(tx, user.id, place).await?.ok_or(Refusal::NotFound)?;
-            tx.audit(&changed(&user, place, Some(before), None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed(&user, place, Some(before), None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -35,11 +33,7 @@ impl App {
 
 fn changed(user: &User, place: Place, before: Option<Role>, after: Option<Role>) -> Change {
     let describe = |role: Role| json!({ "user": user.name, "role": role }).to_string();
-    let action = if after.is_some() {
-        "member.set"
-    } else {
-        "member.removed"
-    };
+    let action = if after.is_some() { "member.set" } else { "member.removed" };
     Change {
         action,
         subject_kind: "user",

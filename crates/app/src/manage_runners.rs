@@ -2,12 +2,13 @@
 
 use crate::manage_users::future;
 use crate::once::{Life, once};
-use crate::{App, Conflict, Credential, Once, Person, Refusal, Rendered};
+use crate::{App, Credential, Once, Person, Refusal, Rendered};
 use jobpass_domain::Secret;
 use jobpass_domain::audit::Change;
 use jobpass_domain::ids::{RunnerId, SecretId};
+use jobpass_domain::live_secret::{LiveSecret, SecretOwner};
 use jobpass_domain::place::Place;
-use jobpass_domain::runner::{LiveSecret, Runner};
+use jobpass_domain::runner::Runner;
 use jobpass_domain::text::Label;
 use jobpass_domain::token::Kind;
 use jobpass_persistence::{Tx, id_at, runner, secret};
@@ -62,20 +63,12 @@ impl App {
                 created_at: now,
             };
             runner::insert(tx, &made).await?;
-            let live = LiveSecret {
-                id: SecretId(id_at(now)),
-                expires_at: draft.expires_at,
-                created_at: now,
-            };
-            secret::insert_for_runner(tx, made.id, &live, credential.hash).await?;
-            tx.audit(&changed("runner.created", &made, None, Some(describe(&made))))
-                .await?;
+            let live = LiveSecret { id: SecretId(id_at(now)), expires_at: draft.expires_at, created_at: now };
+            secret::insert(tx, SecretOwner::Runner(made.id), &live, credential.hash).await?;
+            tx.audit(&changed("runner.created", &made, None, Some(describe(&made)))).await?;
             Ok((render(&made, &credential.secret), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn runner_update(
@@ -101,13 +94,7 @@ impl App {
             };
             may_assert(person, new.asserts_actor && !old.asserts_actor)?;
             runner::update(tx, &new).await?;
-            tx.audit(&changed(
-                "runner.updated",
-                &new,
-                Some(describe(&old)),
-                Some(describe(&new)),
-            ))
-            .await?;
+            tx.audit(&changed("runner.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
         })
         .await
@@ -128,68 +115,7 @@ impl App {
                 return Err(Refusal::PreconditionFailed);
             }
             runner::delete(tx, id).await?;
-            tx.audit(&changed("runner.deleted", &old, Some(describe(&old)), None))
-                .await
-                .map_err(Refusal::from)
-        })
-        .await
-    }
-
-    pub async fn runner_secrets(&self, person: &Person, id: RunnerId) -> Result<Vec<LiveSecret>, Refusal> {
-        self.find_runner(person, id).await?;
-        Ok(secret::list_of_runner(self.db.read(), id, self.now()).await?)
-    }
-
-    /// A second secret beside the first: change over, then delete the old one, and nothing was out.
-    pub async fn runner_secret_create(
-        &self,
-        person: &Person,
-        id: RunnerId,
-        expires_at: Option<OffsetDateTime>,
-        idempotency: Option<&Once>,
-        render: impl Fn(&LiveSecret, &Secret) -> Rendered,
-    ) -> Result<Rendered, Refusal> {
-        future("/expires_at", expires_at, self.now())?;
-        self.find_runner(person, id).await?;
-        let credential = Credential::new(Kind::Runner)?;
-        let context = self.context(person.actor(), person.request);
-        let work = async |tx: &mut Tx| {
-            let old = runner::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
-            let live = LiveSecret {
-                id: SecretId(id_at(tx.now())),
-                expires_at,
-                created_at: tx.now(),
-            };
-            if !secret::insert_for_runner(tx, id, &live, credential.hash).await? {
-                return Err(Conflict::TwoLiveSecrets.into());
-            }
-            tx.audit(&changed(
-                "runner.secret_created",
-                &old,
-                None,
-                Some(json!({ "secret_id": live.id }).to_string()),
-            ))
-            .await?;
-            Ok((render(&live, &credential.secret), Life::default()))
-        };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
-    }
-
-    pub async fn runner_secret_delete(&self, person: &Person, id: RunnerId, secret: SecretId) -> Result<(), Refusal> {
-        self.find_runner(person, id).await?;
-        let context = self.context(person.actor(), person.request);
-        self.transaction(context, async |tx: &mut Tx| {
-            let old = runner::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
-            if !secret::delete_of_runner(tx, id, secret).await? {
-                return Err(Refusal::NotFound);
-            }
-            let before = Some(json!({ "secret_id": secret }).to_string());
-            tx.audit(&changed("runner.secret_deleted", &old, before, None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("runner.deleted", &old, Some(describe(&old)), None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -203,24 +129,16 @@ impl App {
             }
         };
         match (&draft.project, &draft.group) {
-            (Some(_), Some(_)) => Err(Refusal::invalid(
-                "/group",
-                "one_scope",
-                "a runner has a project or a group, not both",
-            )),
+            (Some(_), Some(_)) => {
+                Err(Refusal::invalid("/group", "one_scope", "a runner has a project or a group, not both"))
+            }
             (Some(key), None) => {
-                let access = self
-                    .project(person.clone(), key)
-                    .await
-                    .map_err(missing("/project", "project"))?;
+                let access = self.project(person.clone(), key).await.map_err(missing("/project", "project"))?;
                 let project = access.require(jobpass_domain::Role::Maintainer)?.project;
                 Ok((Place::Project(project.id), Some(project.path.to_string())))
             }
             (None, Some(key)) => {
-                let access = self
-                    .group(person.clone(), key)
-                    .await
-                    .map_err(missing("/group", "group"))?;
+                let access = self.group(person.clone(), key).await.map_err(missing("/group", "group"))?;
                 let group = access.require(jobpass_domain::Role::Maintainer)?.group;
                 Ok((Place::Group(group.id), Some(group.path.to_string())))
             }
@@ -240,15 +158,7 @@ fn may_assert(person: &Person, asserts_actor: bool) -> Result<(), Refusal> {
 }
 
 fn changed(action: &'static str, runner: &Runner, before: Option<String>, after: Option<String>) -> Change {
-    Change {
-        action,
-        subject_kind: "runner",
-        subject: runner.id.0,
-        place: runner.scope,
-        before,
-        after,
-        reason: None,
-    }
+    Change { action, subject_kind: "runner", subject: runner.id.0, place: runner.scope, before, after, reason: None }
 }
 
 fn describe(runner: &Runner) -> String {

@@ -1,20 +1,18 @@
 //! Resource services: the administrators'.
 
 use crate::draft_grant::missing;
-use crate::manage_users::future;
 use crate::once::{Life, once};
-use crate::{App, Conflict, Credential, Once, Person, Refusal, Rendered};
+use crate::{App, Credential, Once, Person, Refusal, Rendered};
 use jobpass_domain::Secret;
 use jobpass_domain::audit::Change;
 use jobpass_domain::ids::{SecretId, ServiceId};
+use jobpass_domain::live_secret::{LiveSecret, SecretOwner};
 use jobpass_domain::place::Place;
-use jobpass_domain::runner::LiveSecret;
 use jobpass_domain::service::{MAX_ANSWER_SECONDS, Service};
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::Kind;
 use jobpass_persistence::{Tx, id_at, secret, service};
 use serde_json::json;
-use time::OffsetDateTime;
 
 #[derive(Clone, Debug)]
 pub struct DraftService {
@@ -72,20 +70,12 @@ impl App {
             };
             check(&made)?;
             service::insert(tx, &made).await?;
-            let live = LiveSecret {
-                id: SecretId(id_at(now)),
-                expires_at: None,
-                created_at: now,
-            };
-            secret::insert_for_service(tx, made.id, &live, credential.hash).await?;
-            tx.audit(&changed("service.created", &made, None, Some(describe(&made))))
-                .await?;
+            let live = LiveSecret { id: SecretId(id_at(now)), expires_at: None, created_at: now };
+            secret::insert(tx, SecretOwner::Service(made.id), &live, credential.hash).await?;
+            tx.audit(&changed("service.created", &made, None, Some(describe(&made)))).await?;
             Ok((render(&made, &credential.secret), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn service_update(
@@ -95,8 +85,7 @@ impl App {
         change: &ServiceChange,
         still: impl Fn(&Service) -> bool,
     ) -> Result<Service, Refusal> {
-        self.check_resources(change.resources.as_ref().and_then(Option::as_deref))
-            .await?;
+        self.check_resources(change.resources.as_ref().and_then(Option::as_deref)).await?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
@@ -114,13 +103,7 @@ impl App {
             };
             check(&new)?;
             service::update(tx, &new).await?;
-            tx.audit(&changed(
-                "service.updated",
-                &new,
-                Some(describe(&old)),
-                Some(describe(&new)),
-            ))
-            .await?;
+            tx.audit(&changed("service.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
         })
         .await
@@ -139,66 +122,7 @@ impl App {
                 return Err(Refusal::PreconditionFailed);
             }
             service::delete(tx, id).await?;
-            tx.audit(&changed("service.deleted", &old, Some(describe(&old)), None))
-                .await
-                .map_err(Refusal::from)
-        })
-        .await
-    }
-
-    pub async fn service_secrets(&self, id: ServiceId) -> Result<Vec<LiveSecret>, Refusal> {
-        self.find_service(id).await?;
-        Ok(secret::list_of_service(self.db.read(), id, self.now()).await?)
-    }
-
-    /// A second secret beside the first: change over, then delete the old one, and nothing was out.
-    pub async fn service_secret_create(
-        &self,
-        person: &Person,
-        id: ServiceId,
-        expires_at: Option<OffsetDateTime>,
-        idempotency: Option<&Once>,
-        render: impl Fn(&LiveSecret, &Secret) -> Rendered,
-    ) -> Result<Rendered, Refusal> {
-        future("/expires_at", expires_at, self.now())?;
-        let credential = Credential::new(Kind::Service)?;
-        let context = self.context(person.actor(), person.request);
-        let work = async |tx: &mut Tx| {
-            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
-            let live = LiveSecret {
-                id: SecretId(id_at(tx.now())),
-                expires_at,
-                created_at: tx.now(),
-            };
-            if !secret::insert_for_service(tx, id, &live, credential.hash).await? {
-                return Err(Conflict::TwoLiveSecrets.into());
-            }
-            tx.audit(&changed(
-                "service.secret_created",
-                &old,
-                None,
-                Some(json!({ "secret_id": live.id }).to_string()),
-            ))
-            .await?;
-            Ok((render(&live, &credential.secret), Life::default()))
-        };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
-    }
-
-    pub async fn service_secret_delete(&self, person: &Person, id: ServiceId, secret: SecretId) -> Result<(), Refusal> {
-        let context = self.context(person.actor(), person.request);
-        self.transaction(context, async |tx: &mut Tx| {
-            let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
-            if !secret::delete_of_service(tx, id, secret).await? {
-                return Err(Refusal::NotFound);
-            }
-            let before = Some(json!({ "secret_id": secret }).to_string());
-            tx.audit(&changed("service.secret_deleted", &old, before, None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("service.deleted", &old, Some(describe(&old)), None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -231,26 +155,14 @@ fn check(service: &Service) -> Result<(), Refusal> {
         ));
     }
     if service.audience_required && service.audience.is_none() {
-        return Err(Refusal::invalid(
-            "/audience",
-            "required",
-            "a service that requires an audience has one",
-        ));
+        return Err(Refusal::invalid("/audience", "required", "a service that requires an audience has one"));
     }
     Ok(())
 }
 
 fn changed(action: &'static str, service: &Service, before: Option<String>, after: Option<String>) -> Change {
     let place = service.project.map_or(Place::Instance, Place::Project);
-    Change {
-        action,
-        subject_kind: "service",
-        subject: service.id.0,
-        place,
-        before,
-        after,
-        reason: None,
-    }
+    Change { action, subject_kind: "service", subject: service.id.0, place, before, after, reason: None }
 }
 
 fn describe(service: &Service) -> String {

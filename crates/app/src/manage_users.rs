@@ -24,23 +24,12 @@ impl App {
     ) -> Result<Rendered, Refusal> {
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
-            let made = User {
-                id: UserId(id_at(tx.now())),
-                name: name.clone(),
-                administrator,
-                created_at: tx.now(),
-            };
-            user::insert(tx, &made)
-                .await
-                .on_constraint("users_name_key", || Refusal::from(Conflict::NameTaken))?;
-            tx.audit(&changed("user.created", &made, None, Some(describe(&made))))
-                .await?;
+            let made = User { id: UserId(id_at(tx.now())), name: name.clone(), administrator, created_at: tx.now() };
+            user::insert(tx, &made).await.on_constraint("users_name_key", || Refusal::from(Conflict::NameTaken))?;
+            tx.audit(&changed("user.created", &made, None, Some(describe(&made)))).await?;
             Ok((render(&made), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn user_update(
@@ -62,16 +51,8 @@ impl App {
                 administrator: administrator.unwrap_or(old.administrator),
                 ..old.clone()
             };
-            user::update(tx, &new)
-                .await
-                .on_constraint("users_name_key", || Refusal::from(Conflict::NameTaken))?;
-            tx.audit(&changed(
-                "user.updated",
-                &new,
-                Some(describe(&old)),
-                Some(describe(&new)),
-            ))
-            .await?;
+            user::update(tx, &new).await.on_constraint("users_name_key", || Refusal::from(Conflict::NameTaken))?;
+            tx.audit(&changed("user.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
         })
         .await
@@ -86,9 +67,7 @@ impl App {
                 return Err(Refusal::PreconditionFailed);
             }
             user::delete(tx, old.id).await?;
-            tx.audit(&changed("user.deleted", &old, Some(describe(&old)), None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("user.deleted", &old, Some(describe(&old)), None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -120,14 +99,10 @@ impl App {
                 created_at: tx.now(),
             };
             user::insert_token(tx, &token, credential.hash).await?;
-            tx.audit(&token_changed("user_token.created", token.id, user.id))
-                .await?;
+            tx.audit(&token_changed("user_token.created", token.id, user.id)).await?;
             Ok((render(&token, &credential.secret), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, person.user.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, person.user.id.0, work).await).await
     }
 
     pub async fn find_user_token(&self, person: &Person, id: UserTokenId) -> Result<UserToken, Refusal> {
@@ -143,9 +118,7 @@ impl App {
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             user::revoke_token(tx, token.id).await?;
-            tx.audit(&token_changed("user_token.revoked", token.id, token.user))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&token_changed("user_token.revoked", token.id, token.user)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -171,15 +144,7 @@ pub(crate) fn future(pointer: &str, at: Option<OffsetDateTime>, now: OffsetDateT
 }
 
 fn changed(action: &'static str, user: &User, before: Option<String>, after: Option<String>) -> Change {
-    Change {
-        action,
-        subject_kind: "user",
-        subject: user.id.0,
-        place: Place::Instance,
-        before,
-        after,
-        reason: None,
-    }
+    Change { action, subject_kind: "user", subject: user.id.0, place: Place::Instance, before, after, reason: None }
 }
 
 fn token_changed(action: &'static str, token: UserTokenId, user: UserId) -> Change {

@@ -61,9 +61,7 @@ impl App {
         let runner = &caller.runner;
         let cap = self.cap(request.permissions.as_deref()).await?;
         check(request, self.settings.max_job_timeout)?;
-        let project = project::find(self.db.read(), &request.project)
-            .await?
-            .ok_or(Refusal::NotFound)?;
+        let project = project::find(self.db.read(), &request.project).await?.ok_or(Refusal::NotFound)?;
         if !runner.reaches(project.id, &project.chain) {
             return Err(Refusal::NotFound);
         }
@@ -80,10 +78,7 @@ impl App {
             let life = life(&minted);
             Ok((render(&minted), life))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, runner.id.0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, runner.id.0, work).await).await
     }
 
     /// A cap in its canonical form, `None` for no cap; every entry must be known.
@@ -103,11 +98,7 @@ impl App {
 
 fn parse_cap(catalogue: &Catalogue, texts: &[String]) -> Result<jobpass_domain::PermissionSet, Refusal> {
     catalogue.parse_all(texts).map_err(|(index, unknown)| {
-        Refusal::invalid(
-            format!("/permissions/{index}"),
-            "unknown_permission",
-            unknown.to_string(),
-        )
+        Refusal::invalid(format!("/permissions/{index}"), "unknown_permission", unknown.to_string())
     })
 }
 
@@ -115,22 +106,10 @@ fn parse_cap(catalogue: &Catalogue, texts: &[String]) -> Result<jobpass_domain::
 fn check(request: &Mint, max_timeout: Duration) -> Result<(), Refusal> {
     let max_secs = u32::try_from(max_timeout.whole_seconds()).unwrap_or(u32::MAX);
     if !(1..=max_secs).contains(&request.job.timeout_secs) {
-        return Err(Refusal::invalid(
-            "/job/timeout_secs",
-            "out_of_range",
-            format!("from 1 to {max_secs} seconds"),
-        ));
+        return Err(Refusal::invalid("/job/timeout_secs", "out_of_range", format!("from 1 to {max_secs} seconds")));
     }
-    if request
-        .job
-        .lease_secs
-        .is_some_and(|secs| !(1..=MAX_LEASE_SECS).contains(&secs))
-    {
-        return Err(Refusal::invalid(
-            "/job/lease_secs",
-            "out_of_range",
-            format!("from 1 to {MAX_LEASE_SECS} seconds"),
-        ));
+    if request.job.lease_secs.is_some_and(|secs| !(1..=MAX_LEASE_SECS).contains(&secs)) {
+        return Err(Refusal::invalid("/job/lease_secs", "out_of_range", format!("from 1 to {MAX_LEASE_SECS} seconds")));
     }
     if request.pipeline.trigger == Trigger::MergeRequest && !request.fork_was_said {
         return Err(Refusal::invalid(
@@ -152,11 +131,9 @@ fn check(request: &Mint, max_timeout: Duration) -> Result<(), Refusal> {
 pub(crate) fn check_audience(audience: Option<&[AudienceUri]>) -> Result<(), Refusal> {
     let max = jobpass_domain::job_token::MAX_AUDIENCES;
     match audience {
-        Some(list) if list.is_empty() || list.len() > max => Err(Refusal::invalid(
-            "/audience",
-            "out_of_range",
-            format!("1 to {max} audiences, or null for any service"),
-        )),
+        Some(list) if list.is_empty() || list.len() > max => {
+            Err(Refusal::invalid("/audience", "out_of_range", format!("1 to {max} audiences, or null for any service")))
+        }
         _ => Ok(()),
     }
 }
@@ -239,10 +216,7 @@ async fn issue(
         job: job.id,
         runner: runner.id,
         cap: minted.cap.clone(),
-        audience: request
-            .audience
-            .as_ref()
-            .map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
+        audience: request.audience.as_ref().map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
         pipeline_key: &request.pipeline_key,
         job_key: &request.job_key,
         job_name: &request.job.name,
@@ -270,9 +244,7 @@ async fn vouched_actor(tx: &mut Tx, runner: &Runner, request: &Mint) -> Result<O
 /// The answer can be given again for as long as its token lives.
 pub(crate) fn life(minted: &Minted) -> Life {
     let hash = TokenHash::of(minted.secret.expose());
-    Life {
-        token: Some((job_token::hour_of(minted.id), hash, minted.expires_at)),
-    }
+    Life { token: Some((job_token::hour_of(minted.id), hash, minted.expires_at)) }
 }
 
 fn event(minted: &Minted, project: &Project, protected: bool, request: &Mint) -> Change {

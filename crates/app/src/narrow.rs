@@ -36,10 +36,7 @@ impl App {
         let narrowing = Narrowing {
             permissions: cap.as_deref().and_then(|texts| catalogue.parse_all(texts).ok()),
             expires_at: request.expires_at,
-            audience: request
-                .audience
-                .as_ref()
-                .map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
+            audience: request.audience.as_ref().map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
         };
         let context = self.context(Actor::JobToken(holder.id()), holder.request);
         let work = async |tx: &mut Tx| {
@@ -48,10 +45,7 @@ impl App {
             // Under the job's lock: a revocation that came first is seen, one that comes now waits.
             let parsed = &holder.parsed;
             let loaded = question::load(tx.on(), parsed.hour, parsed.hash, None, &catalogue).await?;
-            let parent = loaded
-                .token
-                .filter(|known| known.token.death(now).is_none())
-                .ok_or(Refusal::BadCredential)?;
+            let parent = loaded.token.filter(|known| known.token.death(now).is_none()).ok_or(Refusal::BadCredential)?;
             let depth = i16::try_from(parent.info.ancestors.len()).unwrap_or(i16::MAX);
             let narrowed = narrowing.clone().of(&parent.token, depth, now).map_err(refusal)?;
             if job_token::count_narrowed(tx, parent.info.root).await? >= MAX_DESCENDANTS {
@@ -78,10 +72,7 @@ impl App {
             tx.audit(&event(&minted, parent.token.id)).await?;
             Ok((render(&minted), life(&minted)))
         };
-        self.transaction(context, async |tx: &mut Tx| {
-            once(tx, idempotency, holder.id().0, work).await
-        })
-        .await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, holder.id().0, work).await).await
     }
 }
 

@@ -35,9 +35,7 @@ pub struct Once {
 
 impl std::fmt::Debug for Once {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Once")
-            .field("operation", &self.operation)
-            .finish_non_exhaustive()
+        f.debug_struct("Once").field("operation", &self.operation).finish_non_exhaustive()
     }
 }
 
@@ -63,11 +61,7 @@ impl Once {
     }
 
     fn key(&self, caller: Uuid) -> idempotency::Key<'_> {
-        idempotency::Key {
-            caller,
-            operation: self.operation,
-            key: &self.key,
-        }
+        idempotency::Key { caller, operation: self.operation, key: &self.key }
     }
 
     /// A random nonce, then the sealed answer.
@@ -83,17 +77,11 @@ impl Once {
 
     fn open(&self, kept: &[u8]) -> Result<Rendered, Refusal> {
         let (nonce, sealed) = kept.split_first_chunk().ok_or(Conflict::SealedByOtherCredential)?;
-        let plain = self
-            .seal
-            .decrypt(&Nonce::from(*nonce), sealed)
-            .map_err(|_| Conflict::SealedByOtherCredential)?;
+        let plain = self.seal.decrypt(&Nonce::from(*nonce), sealed).map_err(|_| Conflict::SealedByOtherCredential)?;
         let end = plain.iter().position(|byte| *byte == b'\n').unwrap_or(0);
         let (etag, body) = plain.split_at(end);
         let etag = String::from_utf8_lossy(etag).into_owned();
-        Ok(Rendered {
-            etag: (!etag.is_empty()).then_some(etag),
-            body: body.get(1..).unwrap_or_default().to_vec(),
-        })
+        Ok(Rendered { etag: (!etag.is_empty()).then_some(etag), body: body.get(1..).unwrap_or_default().to_vec() })
     }
 }
 
@@ -139,9 +127,7 @@ async fn replay(tx: &mut Tx, once: &Once, kept: &Kept) -> Result<Rendered, Refus
     }
     if let Some((hour, hash)) = kept.token {
         let now = tx.now();
-        let known = question::load(tx.on(), hour, hash, None, &Catalogue::default())
-            .await?
-            .token;
+        let known = question::load(tx.on(), hour, hash, None, &Catalogue::default()).await?.token;
         if known.is_none_or(|known| known.token.death(now).is_some()) {
             return Err(Conflict::ReplayedTokenDead.into());
         }

@@ -15,11 +15,7 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Fault {
-        Fault {
-            pointer: pointer.into(),
-            code,
-            detail: detail.into(),
-        }
+        Fault { pointer: pointer.into(), code, detail: detail.into() }
     }
 
     /// The same fault in an element of a list.
@@ -114,9 +110,9 @@ impl From<Error> for Refusal {
             Error::Unavailable(text) => Refusal::Unavailable(text),
             // What was there when it was looked up has been deleted since.
             Error::Constraint(name) if name.ends_with("_fkey") => Refusal::NotFound,
-            Error::Constraint(name) => Refusal::Internal(format!(
-                "constraint {name} refused a write that a rule should have refused"
-            )),
+            Error::Constraint(name) => {
+                Refusal::Internal(format!("constraint {name} refused a write that a rule should have refused"))
+            }
             Error::Internal(text) => Refusal::Internal(text),
             Error::Unaudited => Refusal::Internal("a write without an audit event".to_owned()),
         }

@@ -15,22 +15,15 @@ use uuid::Uuid;
 impl App {
     /// By a maintainer of the token's project. Answers how many tokens were live.
     pub async fn token_revoke(&self, person: &Person, id: JobTokenId) -> Result<u64, Refusal> {
-        let token = job_token::whereabouts(self.db.read(), id)
-            .await?
-            .ok_or(Refusal::NotFound)?;
-        self.project(person.clone(), &token.project.to_string())
-            .await?
-            .require(Role::Maintainer)?;
+        let token = job_token::whereabouts(self.db.read(), id).await?.ok_or(Refusal::NotFound)?;
+        self.project(person.clone(), &token.project.to_string()).await?.require(Role::Maintainer)?;
         self.revoke_one(person.actor(), person.request, &token, "revoked").await
     }
 
     /// The holder gives the token up.
     pub async fn token_give_up(&self, holder: &Holder) -> Result<u64, Refusal> {
-        let token = job_token::whereabouts(self.db.read(), holder.id())
-            .await?
-            .ok_or(Refusal::NotFound)?;
-        self.revoke_one(Actor::JobToken(holder.id()), holder.request, &token, "given_up")
-            .await
+        let token = job_token::whereabouts(self.db.read(), holder.id()).await?.ok_or(Refusal::NotFound)?;
+        self.revoke_one(Actor::JobToken(holder.id()), holder.request, &token, "given_up").await
     }
 
     /// RFC 7009, section 2.1, by the runner that minted the token: whatever else is presented stays as it is.
@@ -39,8 +32,7 @@ impl App {
             return Ok(());
         };
         if token.runner == caller.runner.id {
-            self.revoke_one(Actor::Runner(caller.runner.id), caller.request, &token, "revoked")
-                .await?;
+            self.revoke_one(Actor::Runner(caller.runner.id), caller.request, &token, "revoked").await?;
         }
         Ok(())
     }
@@ -52,8 +44,7 @@ impl App {
         };
         let narrowed = job_token::ancestors(self.db.read(), token.id).await?;
         if token.id == holder.id() || narrowed.contains(&holder.id()) {
-            self.revoke_one(Actor::JobToken(holder.id()), holder.request, &token, "given_up")
-                .await?;
+            self.revoke_one(Actor::JobToken(holder.id()), holder.request, &token, "given_up").await?;
         }
         Ok(())
     }
@@ -71,45 +62,26 @@ impl App {
 
     pub async fn job_revoke_tokens(&self, person: &Person, id: JobId) -> Result<u64, Refusal> {
         let known = job::find(self.db.read(), id).await?.ok_or(Refusal::NotFound)?;
-        self.project(person.clone(), &known.project.to_string())
-            .await?
-            .require(Role::Maintainer)?;
+        self.project(person.clone(), &known.project.to_string()).await?.require(Role::Maintainer)?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             job::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
             let revoked = job_token::revoke_of_job(tx, id).await?;
-            tx.audit(&changed(
-                "job.tokens_revoked",
-                "job",
-                id.0,
-                Place::Project(known.project),
-                Some(revoked),
-            ))
-            .await?;
+            tx.audit(&changed("job.tokens_revoked", "job", id.0, Place::Project(known.project), Some(revoked))).await?;
             Ok(revoked)
         })
         .await
     }
 
     pub async fn pipeline_revoke_tokens(&self, person: &Person, id: PipelineId) -> Result<(), Refusal> {
-        let (project, _) = pipeline::project_of(self.db.read(), id)
-            .await?
-            .ok_or(Refusal::NotFound)?;
-        self.project(person.clone(), &project.to_string())
-            .await?
-            .require(Role::Maintainer)?;
+        let (project, _) = pipeline::project_of(self.db.read(), id).await?.ok_or(Refusal::NotFound)?;
+        self.project(person.clone(), &project.to_string()).await?.require(Role::Maintainer)?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             pipeline::raise_epoch(tx, id).await?;
-            tx.audit(&changed(
-                "pipeline.tokens_revoked",
-                "pipeline",
-                id.0,
-                Place::Project(project),
-                None,
-            ))
-            .await
-            .map_err(Refusal::from)
+            tx.audit(&changed("pipeline.tokens_revoked", "pipeline", id.0, Place::Project(project), None))
+                .await
+                .map_err(Refusal::from)
         })
         .await
     }
@@ -120,15 +92,9 @@ impl App {
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             project::raise_epoch(tx, project.id).await?;
-            tx.audit(&changed(
-                "project.tokens_revoked",
-                "project",
-                project.id.0,
-                Place::Project(project.id),
-                None,
-            ))
-            .await
-            .map_err(Refusal::from)
+            tx.audit(&changed("project.tokens_revoked", "project", project.id.0, Place::Project(project.id), None))
+                .await
+                .map_err(Refusal::from)
         })
         .await
     }
@@ -139,9 +105,7 @@ impl App {
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             runner::raise_epoch(tx, id).await?;
-            tx.audit(&changed("runner.tokens_revoked", "runner", id.0, known.scope, None))
-                .await
-                .map_err(Refusal::from)
+            tx.audit(&changed("runner.tokens_revoked", "runner", id.0, known.scope, None)).await.map_err(Refusal::from)
         })
         .await
     }
@@ -163,11 +127,7 @@ impl App {
             } else {
                 let place = Place::Project(token.project);
                 let change = changed("job_token.revoked", "job_token", token.id.0, place, Some(revoked));
-                tx.audit(&Change {
-                    reason: Some(because.to_owned()),
-                    ..change
-                })
-                .await?;
+                tx.audit(&Change { reason: Some(because.to_owned()), ..change }).await?;
             }
             Ok(revoked)
         })
@@ -183,13 +143,5 @@ fn changed(
     tokens: Option<u64>,
 ) -> Change {
     let after = tokens.map(|tokens| json!({ "tokens": tokens }).to_string());
-    Change {
-        action,
-        subject_kind,
-        subject,
-        place,
-        before: None,
-        after,
-        reason: None,
-    }
+    Change { action, subject_kind, subject, place, before: None, after, reason: None }
 }

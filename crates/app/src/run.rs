@@ -45,14 +45,7 @@ pub enum Health {
 impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
-        App {
-            db,
-            clock,
-            settings,
-            partitions_until: AtomicI64::new(0),
-            catalogue: RwLock::default(),
-            health,
-        }
+        App { db, clock, settings, partitions_until: AtomicI64::new(0), catalogue: RwLock::default(), health }
     }
 
     /// A new id, such as a request is named by.
@@ -69,11 +62,7 @@ impl App {
     }
 
     pub(crate) fn context(&self, actor: Actor, request: Uuid) -> Context {
-        Context {
-            actor,
-            now: self.now(),
-            request_id: Some(request),
-        }
+        Context { actor, now: self.now(), request_id: Some(request) }
     }
 
     /// A transaction of the database, once the partitions that it may write to are there: a sweep makes them
@@ -94,8 +83,7 @@ impl App {
         let tomorrow = now + Duration::days(1);
         self.db.ensure_partitions(now).await?;
         self.db.ensure_partitions(tomorrow).await?;
-        self.partitions_until
-            .store(tomorrow.unix_timestamp(), Ordering::Relaxed);
+        self.partitions_until.store(tomorrow.unix_timestamp(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -114,11 +102,7 @@ impl App {
     /// A catalogue that knows these names, if any does.
     pub(crate) async fn catalogue_for(&self, texts: &[String]) -> Result<Arc<Catalogue>, Refusal> {
         let known = self.catalogue();
-        if known.parse_all(texts).is_ok() {
-            Ok(known)
-        } else {
-            self.reload_catalogue().await
-        }
+        if known.parse_all(texts).is_ok() { Ok(known) } else { self.reload_catalogue().await }
     }
 
     pub fn health(&self) -> Health {

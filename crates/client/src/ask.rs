@@ -16,11 +16,7 @@ pub struct Ask {
 impl Ask {
     /// `project` is a path or an id; `permission` is such as `packages:read`.
     pub fn on(project: impl Into<String>, permission: impl Into<String>) -> Result<Ask, Misconfigured> {
-        Ok(Ask {
-            project: Label::parse(project)?,
-            permissions: vec![permission.into()],
-            resource_name: None,
-        })
+        Ok(Ask { project: Label::parse(project)?, permissions: vec![permission.into()], resource_name: None })
     }
 
     /// A further permission; all of them are needed.

@@ -60,9 +60,7 @@ pub(crate) fn client(address: SocketAddr) -> Client {
 }
 
 pub(crate) fn service(client: &Client) -> ResourceService {
-    client
-        .service("0191d2b4000070008000000000000001", secret(Kind::Service))
-        .unwrap()
+    client.service("0191d2b4000070008000000000000001", secret(Kind::Service)).unwrap()
 }
 
 /// An address where nobody listens.
@@ -89,10 +87,7 @@ pub(crate) fn problem(status: u16, code: &str) -> Play {
 async fn play(mut stream: TcpStream, play: Play) {
     match play {
         Play::Answer(status, body) => {
-            let head = format!(
-                "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                body.len()
-            );
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             stream.write_all((head + &body).as_bytes()).await.unwrap();
         }
         Play::Hang => std::future::pending().await,

@@ -34,11 +34,7 @@ pub struct Builder {
 impl Client {
     /// `base_url` is where Jobpass answers, such as `https://jobpass.example`; a path in it is kept.
     pub fn builder(base_url: impl Into<String>) -> Builder {
-        Builder {
-            base_url: base_url.into(),
-            connect_timeout: Duration::from_secs(2),
-            timeout: Duration::from_secs(5),
-        }
+        Builder { base_url: base_url.into(), connect_timeout: Duration::from_secs(2), timeout: Duration::from_secs(5) }
     }
 
     /// For who starts and ends jobs; the secret starts with `jpr_`.
@@ -130,22 +126,10 @@ mod tests {
 
     #[test]
     fn base_urls() {
-        for good in [
-            "http://127.0.0.1:8787",
-            "https://jobpass.example/",
-            "https://example.com/jobpass",
-        ] {
+        for good in ["http://127.0.0.1:8787", "https://jobpass.example/", "https://example.com/jobpass"] {
             assert!(base(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "jobpass.example",
-            "ftp://a",
-            "https://u:p@a",
-            "https://a?b",
-            "https://a#b",
-            "unix:/a",
-        ] {
+        for bad in ["", "jobpass.example", "ftp://a", "https://u:p@a", "https://a?b", "https://a#b", "unix:/a"] {
             assert!(base(bad).is_err(), "{bad}");
         }
     }
@@ -154,10 +138,7 @@ mod tests {
     fn segments_are_encoded_below_the_path_of_the_base() {
         let client = Client::builder("http://localhost/jobpass/").build().unwrap();
         let request = client.request(Method::GET, &["v1", "a/b", ".."], &HeaderValue::from_static("x"));
-        assert_eq!(
-            request.build().unwrap().url().as_str(),
-            "http://localhost/jobpass/v1/a%2Fb"
-        );
+        assert_eq!(request.build().unwrap().url().as_str(), "http://localhost/jobpass/v1/a%2Fb");
     }
 
     #[test]

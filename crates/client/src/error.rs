@@ -21,11 +21,7 @@ pub enum Error {
     Problem(Box<Problem>),
     /// What `/oauth` refuses with (RFC 6749, section 5.2).
     #[error("Jobpass refuses: {error} ({description})")]
-    OAuth {
-        status: u16,
-        error: String,
-        description: String,
-    },
+    OAuth { status: u16, error: String, description: String },
     /// Not an answer that Jobpass gives; a proxy between, or a server of another version.
     #[error("an unexpected answer with status {status}: {what}")]
     Unexpected { status: u16, what: &'static str },

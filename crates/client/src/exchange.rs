@@ -31,11 +31,7 @@ pub(crate) async fn send(request: RequestBuilder, dialect: Dialect) -> Result<An
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let body = bounded(response).await?;
-    if status.is_success() {
-        Ok(Answer { status, body })
-    } else {
-        Err(refusal(status, &body, dialect))
-    }
+    if status.is_success() { Ok(Answer { status, body }) } else { Err(refusal(status, &body, dialect)) }
 }
 
 /// Sends, and once more when the connection broke or Jobpass was away for a moment. Only for requests that
@@ -58,10 +54,7 @@ impl Answer {
     }
 
     pub(crate) fn unexpected(&self, what: &'static str) -> Error {
-        Error::Unexpected {
-            status: self.status.as_u16(),
-            what,
-        }
+        Error::Unexpected { status: self.status.as_u16(), what }
     }
 }
 
@@ -83,10 +76,7 @@ fn refusal(status: StatusCode, body: &[u8], dialect: Dialect) -> Error {
         Dialect::Rest => problem(status, body),
         Dialect::OAuth => oauth_error(status, body),
     };
-    known.unwrap_or(Error::Unexpected {
-        status: status.as_u16(),
-        what: "not an error of Jobpass",
-    })
+    known.unwrap_or(Error::Unexpected { status: status.as_u16(), what: "not an error of Jobpass" })
 }
 
 fn problem(status: StatusCode, body: &[u8]) -> Option<Error> {
@@ -95,20 +85,10 @@ fn problem(status: StatusCode, body: &[u8]) -> Option<Error> {
 }
 
 fn oauth_error(status: StatusCode, body: &[u8]) -> Option<Error> {
-    let OAuthError {
-        error,
-        error_description: description,
-    } = serde_json::from_slice(body).ok()?;
-    Some(Error::OAuth {
-        status: status.as_u16(),
-        error,
-        description,
-    })
+    let OAuthError { error, error_description: description } = serde_json::from_slice(body).ok()?;
+    Some(Error::OAuth { status: status.as_u16(), error, description })
 }
 
 fn unreachable(error: reqwest::Error) -> Error {
-    Error::Unreachable {
-        timed_out: error.is_timeout() && !error.is_connect(),
-        cause: error.without_url().into(),
-    }
+    Error::Unreachable { timed_out: error.is_timeout() && !error.is_connect(), cause: error.without_url().into() }
 }

@@ -78,12 +78,7 @@ impl RequirePermission {
         service: ResourceService,
         rule: impl Fn(&Parts) -> Result<Ask, Refusal> + Send + Sync + 'static,
     ) -> RequirePermission {
-        RequirePermission {
-            service,
-            rule: Arc::new(rule),
-            realm: "Jobpass".into(),
-            anonymous: true,
-        }
+        RequirePermission { service, rule: Arc::new(rule), realm: "Jobpass".into(), anonymous: true }
     }
 
     /// What a client shows to the person whom it asks for a password: `Jobpass` unless set.
@@ -131,10 +126,7 @@ impl<S> Layer<S> for RequirePermission {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded {
-            inner,
-            guard: Arc::new(self.clone()),
-        }
+        Guarded { inner, guard: Arc::new(self.clone()) }
     }
 }
 

@@ -36,11 +36,7 @@ pub struct JobToken {
 
 impl Runner {
     pub(crate) fn new(client: Client, id: &str, credential: &Credential) -> Result<Runner, Misconfigured> {
-        Ok(Runner {
-            client,
-            bearer: credential.bearer()?,
-            basic: credential.basic(id)?,
-        })
+        Ok(Runner { client, bearer: credential.bearer()?, basic: credential.basic(id)? })
     }
 
     /// Opens the job at its first token; a later one for the same job must state the same facts.
@@ -83,10 +79,8 @@ impl Runner {
     /// Revokes a token that this runner minted, with all that was narrowed from it (RFC 7009). A token that is
     /// unknown, or another's, is no error.
     pub async fn revoke(&self, token: &Secret) -> Result<(), Error> {
-        let request = self
-            .client
-            .request(Method::POST, &["oauth", "revoke"], &self.basic)
-            .form(&[("token", token.expose())]);
+        let request =
+            self.client.request(Method::POST, &["oauth", "revoke"], &self.basic).form(&[("token", token.expose())]);
         send_repeatable(request, Dialect::OAuth).await.map(drop)
     }
 
@@ -98,15 +92,7 @@ impl Runner {
 
 impl From<jobpass_api::JobToken> for JobToken {
     fn from(minted: jobpass_api::JobToken) -> JobToken {
-        let jobpass_api::JobToken {
-            token,
-            id,
-            project_id,
-            pipeline_id,
-            job_id,
-            permissions,
-            expires_at,
-        } = minted;
+        let jobpass_api::JobToken { token, id, project_id, pipeline_id, job_id, permissions, expires_at } = minted;
         JobToken {
             token: Secret::new(token.expose().to_owned()),
             id: JobTokenId(id),

@@ -44,19 +44,9 @@ impl ResourceService {
         project: Option<&str>,
         permissions: Option<&str>,
     ) -> Result<Introspection, Error> {
-        let form = [
-            ("token", Some(token.expose())),
-            ("project", project),
-            ("permission", permissions),
-        ];
-        let given: Vec<_> = form
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
-        let request = self
-            .client
-            .request(Method::POST, &["oauth", "introspect"], &self.basic)
-            .form(&given);
+        let form = [("token", Some(token.expose())), ("project", project), ("permission", permissions)];
+        let given: Vec<_> = form.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let request = self.client.request(Method::POST, &["oauth", "introspect"], &self.basic).form(&given);
         let answer = send(request, Dialect::OAuth).await?;
         let introspection: Introspection = answer.json()?;
         if introspection.active && introspection.token.is_none() {
@@ -81,10 +71,7 @@ impl ResourceService {
     }
 
     async fn post_question(&self, body: &impl Serialize) -> Result<Answer, Error> {
-        let request = self
-            .client
-            .request(Method::POST, &["v1", "authorize"], &self.basic)
-            .json(body);
+        let request = self.client.request(Method::POST, &["v1", "authorize"], &self.basic).json(body);
         send(request, Dialect::Rest).await
     }
 }

@@ -12,10 +12,7 @@ use uuid::Uuid;
 const ID: &str = "0191d2b4-0000-7000-8000-000000000000";
 
 fn runner(server: &Canned) -> Runner {
-    server
-        .client()
-        .runner(RunnerId(Uuid::nil()), secret(Kind::Runner))
-        .unwrap()
+    server.client().runner(RunnerId(Uuid::nil()), secret(Kind::Runner)).unwrap()
 }
 
 fn wanted() -> NewJobToken {
@@ -43,9 +40,7 @@ fn decision(allowed: bool) -> Value {
 }
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
-    request
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
 #[tokio::test]
@@ -55,11 +50,8 @@ async fn a_mint_is_repeated_with_its_own_key() {
         let token = runner(&server).mint(&wanted()).await.unwrap();
         assert_eq!(token.token.expose(), "jpj_minted");
         assert!(!format!("{token:?}").contains("minted"));
-        let keys: Vec<_> = server
-            .requests()
-            .iter()
-            .map(|request| header(request, "idempotency-key").unwrap().to_owned())
-            .collect();
+        let keys: Vec<_> =
+            server.requests().iter().map(|request| header(request, "idempotency-key").unwrap().to_owned()).collect();
         assert_eq!(keys.len(), 2);
         assert_eq!(keys[0], keys[1]);
     }
@@ -72,10 +64,7 @@ async fn two_mints_have_two_keys() {
     runner.mint(&wanted()).await.unwrap();
     runner.mint(&wanted()).await.unwrap();
     let requests = server.requests();
-    assert_ne!(
-        header(&requests[0], "idempotency-key"),
-        header(&requests[1], "idempotency-key")
-    );
+    assert_ne!(header(&requests[0], "idempotency-key"), header(&requests[1], "idempotency-key"));
 }
 
 #[tokio::test]
@@ -83,16 +72,10 @@ async fn a_refusal_and_a_timeout_are_not_repeated() {
     let server = Canned::playing([problem(409, "job_over"), Play::Hang]).await;
     let runner = runner(&server);
     let refused = runner.mint(&wanted()).await.unwrap_err();
-    assert!(
-        matches!(&refused, Error::Problem(problem) if problem.code == "job_over"),
-        "{refused}"
-    );
+    assert!(matches!(&refused, Error::Problem(problem) if problem.code == "job_over"), "{refused}");
     assert!(!refused.is_retryable());
     let silence = runner.mint(&wanted()).await.unwrap_err();
-    assert!(
-        matches!(silence, Error::Unreachable { timed_out: true, .. }),
-        "{silence}"
-    );
+    assert!(matches!(silence, Error::Unreachable { timed_out: true, .. }), "{silence}");
     assert!(silence.is_retryable());
     assert_eq!(server.requests().len(), 2);
 }
@@ -100,29 +83,15 @@ async fn a_refusal_and_a_timeout_are_not_repeated() {
 #[tokio::test]
 async fn nobody_listens() {
     let service = canned::service(&canned::client(canned::nobody().await));
-    let error = service
-        .authorize(&secret(Kind::Job), &Ask::on("a", "packages:read").unwrap())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::Unreachable { timed_out: false, .. }),
-        "{error:?}"
-    );
+    let error = service.authorize(&secret(Kind::Job), &Ask::on("a", "packages:read").unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { timed_out: false, .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn keeping_alive_outlasts_an_outage_and_ends_with_the_job() {
-    let plays = [
-        ok(&job()),
-        Play::HangUp,
-        Play::HangUp,
-        ok(&job()),
-        problem(409, "job_over"),
-    ];
+    let plays = [ok(&job()), Play::HangUp, Play::HangUp, ok(&job()), problem(409, "job_over")];
     let server = Canned::playing(plays).await;
-    let end = runner(&server)
-        .keep_alive(JobId(Uuid::nil()), Duration::from_millis(1))
-        .await;
+    let end = runner(&server).keep_alive(JobId(Uuid::nil()), Duration::from_millis(1)).await;
     assert_eq!(end.status(), Some(409));
     assert_eq!(server.requests().len(), 5);
 }
@@ -134,10 +103,7 @@ async fn a_revocation_speaks_oauth() {
     let runner = runner(&server);
     runner.revoke(&secret(Kind::Job)).await.unwrap();
     let error = runner.revoke(&secret(Kind::Job)).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::OAuth { status: 401, error, .. } if error == "invalid_client"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::OAuth { status: 401, error, .. } if error == "invalid_client"), "{error}");
     let request = &server.requests()[0];
     assert!(request.starts_with("POST /oauth/revoke "));
     assert!(header(request, "authorization").unwrap().starts_with("Basic "));
@@ -169,11 +135,7 @@ async fn many_questions_take_several_calls() {
     let first: Vec<_> = (0..100).map(|_| decision(true)).collect();
     let server = Canned::playing([ok(&json!({"decisions": first})), ok(&json!({"decisions": [refused]}))]).await;
     let (token, ask) = (secret(Kind::Job), Ask::on("acme/lib", "packages:read").unwrap());
-    let decisions = server
-        .service()
-        .authorize_many(&vec![(&token, &ask); 101])
-        .await
-        .unwrap();
+    let decisions = server.service().authorize_many(&vec![(&token, &ask); 101]).await.unwrap();
     assert_eq!(decisions.len(), 101);
     assert!(decisions[..100].iter().all(DecisionOrProblem::allowed));
     assert!(!decisions[100].allowed());
@@ -183,26 +145,14 @@ async fn many_questions_take_several_calls() {
 async fn a_missing_decision_spoils_the_batch() {
     let server = Canned::playing([ok(&json!({"decisions": [decision(true)]}))]).await;
     let (token, ask) = (secret(Kind::Job), Ask::on("acme/lib", "packages:read").unwrap());
-    assert!(
-        server
-            .service()
-            .authorize_many(&[(&token, &ask), (&token, &ask)])
-            .await
-            .is_err()
-    );
+    assert!(server.service().authorize_many(&[(&token, &ask), (&token, &ask)]).await.is_err());
 }
 
 #[tokio::test]
 async fn introspection() {
     let server = Canned::playing([ok(&json!({"active": false})), ok(&json!({"active": true}))]).await;
     let service = server.service();
-    assert!(
-        !service
-            .introspect(&secret(Kind::Job), Some("acme/lib"), None)
-            .await
-            .unwrap()
-            .active
-    );
+    assert!(!service.introspect(&secret(Kind::Job), Some("acme/lib"), None).await.unwrap().active);
     assert!(service.introspect(&secret(Kind::Job), None, None).await.is_err());
     assert!(server.requests()[0].ends_with("&project=acme%2Flib"));
 }
@@ -220,11 +170,7 @@ async fn a_holder_asks_about_a_project() {
     let server = Canned::playing([both, ok(&json!({"token": token})), Play::Answer(204, String::new())]).await;
     let holder = server.client().holder(secret(Kind::Job)).unwrap();
     assert_eq!(
-        holder
-            .access_to("acme/lib", &["packages:read", "packages:create"])
-            .await
-            .unwrap()
-            .permissions,
+        holder.access_to("acme/lib", &["packages:read", "packages:create"]).await.unwrap().permissions,
         ["packages:read"]
     );
     assert_eq!(holder.whoami().await.unwrap().project, "acme/web");
@@ -238,19 +184,9 @@ async fn a_holder_asks_about_a_project() {
 #[test]
 fn a_role_takes_only_its_own_kind_of_secret() {
     let client = Client::builder("http://localhost").build().unwrap();
-    assert!(matches!(
-        client.holder(secret(Kind::Runner)),
-        Err(Misconfigured::Credential { prefix: "jpj_" })
-    ));
-    assert!(matches!(
-        client.service("abc", secret(Kind::Job)),
-        Err(Misconfigured::Credential { prefix: "jps_" })
-    ));
-    assert!(
-        client
-            .runner(RunnerId(Uuid::nil()), Secret::new(String::new()))
-            .is_err()
-    );
+    assert!(matches!(client.holder(secret(Kind::Runner)), Err(Misconfigured::Credential { prefix: "jpj_" })));
+    assert!(matches!(client.service("abc", secret(Kind::Job)), Err(Misconfigured::Credential { prefix: "jps_" })));
+    assert!(client.runner(RunnerId(Uuid::nil()), Secret::new(String::new())).is_err());
     let runner = client.runner(RunnerId(Uuid::nil()), secret(Kind::Runner)).unwrap();
     assert!(!format!("{runner:?}").contains("jpr_"));
 }

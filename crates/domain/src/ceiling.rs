@@ -1,11 +1,11 @@
 //! Guardrails above grants: at most this, for whoever and whatever matches. Ceilings only take away.
 
-use crate::glob::{Glob, RefPattern};
-use crate::grant::CredentialScope;
+use crate::glob::Glob;
 use crate::ids::CeilingId;
-use crate::job_token::Provenance;
 use crate::permission::PermissionSet;
 use crate::pipeline::Trigger;
+use crate::provenance::{CredentialScope, Provenance};
+use crate::refs::RefPattern;
 use serde::{Deserialize, Serialize};
 
 /// The most ceilings on one instance, group or project.

@@ -3,11 +3,12 @@
 
 use crate::catalogue::slots;
 use crate::ceiling::{self, Ceiling};
-use crate::grant::{Failed, Grant};
+use crate::grant::Grant;
 use crate::ids::GrantId;
 use crate::job_token::JobToken;
 use crate::mode::{Mode, Visibility};
 use crate::permission::{Action, Permission, PermissionSet, Slot};
+use crate::reason::{Failed, Reason};
 use crate::role::Role;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -21,63 +22,6 @@ mod matrix;
 const ANYONE: PermissionSet = PermissionSet::of(slots::REPOSITORIES, &[Action::Read])
     .with(Permission { resource: slots::PACKAGES, action: Action::Read })
     .with(Permission { resource: slots::RELEASES, action: Action::Read });
-
-/// Why a permission is held or missing. A closed list, in the order in which reasons apply: the
-/// first that does is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    Unknown,
-    Revoked,
-    Expired,
-    JobOver,
-    LeaseLost,
-    Parent,
-    Audience,
-    TokenCap,
-    Ceiling,
-    ResourceNameMissing,
-    ResourceName,
-    Condition(Failed),
-    GrantExpired,
-    NoGrant,
-    Granted,
-    Role,
-    Anyone,
-}
-
-impl Reason {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Reason::Unknown => "unknown",
-            Reason::Revoked => "revoked",
-            Reason::Expired => "expired",
-            Reason::JobOver => "job_over",
-            Reason::LeaseLost => "lease_lost",
-            Reason::Parent => "parent",
-            Reason::Audience => "audience",
-            Reason::TokenCap => "token_cap",
-            Reason::Ceiling => "ceiling",
-            Reason::ResourceNameMissing => "resource_name_missing",
-            Reason::ResourceName => "resource_name",
-            Reason::Condition(Failed::Fork) => "condition_fork",
-            Reason::Condition(Failed::Ref) => "condition_ref",
-            Reason::Condition(Failed::Protected) => "condition_protected",
-            Reason::Condition(Failed::Environment) => "condition_environment",
-            Reason::Condition(Failed::Trigger) => "condition_trigger",
-            Reason::Condition(Failed::VouchedBy) => "condition_vouched_by",
-            Reason::Condition(Failed::Role) => "condition_role",
-            Reason::GrantExpired => "grant_expired",
-            Reason::NoGrant => "no_grant",
-            Reason::Granted => "granted",
-            Reason::Role => "role",
-            Reason::Anyone => "anyone",
-        }
-    }
-
-    pub const fn allows(self) -> bool {
-        matches!(self, Reason::Granted | Reason::Role | Reason::Anyone)
-    }
-}
 
 /// The service that asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The one glob language: `*` within a segment, `**` across segments, `?` one character of a segment;
 //! case-sensitive, matched against the whole value.
 
-use crate::pipeline::RefType;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -65,52 +64,6 @@ impl TryFrom<String> for Glob {
 impl From<Glob> for String {
     fn from(glob: Glob) -> String {
         glob.0
-    }
-}
-
-/// A pattern for refs: `branch:…`, `tag:…`, or a bare one, which matches branches only. A merge
-/// request's ref is neither and matches none.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RefPattern {
-    text: String,
-    ref_type: RefType,
-    glob: Glob,
-}
-
-impl RefPattern {
-    pub fn parse(text: impl Into<String>) -> Result<RefPattern, InvalidGlob> {
-        let text = text.into();
-        if text.len() > MAX_PATTERN {
-            return Err(InvalidGlob::TooLong);
-        }
-        let (ref_type, pattern) = if let Some(tag) = text.strip_prefix("tag:") {
-            (RefType::Tag, tag)
-        } else {
-            (RefType::Branch, text.strip_prefix("branch:").unwrap_or(&text))
-        };
-        Ok(RefPattern { ref_type, glob: Glob::parse(pattern)?, text })
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    pub fn matches(&self, ref_type: RefType, name: &str) -> bool {
-        self.ref_type == ref_type && self.glob.matches(name)
-    }
-}
-
-impl TryFrom<String> for RefPattern {
-    type Error = InvalidGlob;
-    fn try_from(text: String) -> Result<RefPattern, InvalidGlob> {
-        RefPattern::parse(text)
-    }
-}
-
-impl From<RefPattern> for String {
-    fn from(pattern: RefPattern) -> String {
-        pattern.text
     }
 }
 
@@ -212,18 +165,6 @@ mod tests {
         assert_eq!(Glob::parse("*a*a*a*a*a*a*a*a*"), Err(InvalidGlob::TooManyStars));
         assert_eq!(Glob::parse("a***"), Err(InvalidGlob::ThreeStars));
         assert_eq!(Glob::parse("a\n"), Err(InvalidGlob::Control));
-        assert_eq!(RefPattern::parse("tag:"), Err(InvalidGlob::Empty));
-    }
-
-    #[test]
-    fn refs_know_their_type() {
-        let matches = |pattern: &str, ref_type, name| RefPattern::parse(pattern).unwrap().matches(ref_type, name);
-        assert!(matches("main", RefType::Branch, "main"));
-        assert!(!matches("main", RefType::Tag, "main"));
-        assert!(matches("branch:main", RefType::Branch, "main"));
-        assert!(matches("tag:v*", RefType::Tag, "v1.0"));
-        assert!(!matches("tag:v*", RefType::Branch, "v1.0"));
-        assert!(!matches("**", RefType::MergeRequest, "refs/merge-requests/1/head"));
     }
 
     /// The definition, word for word, and as slow as it likes.

@@ -1,11 +1,13 @@
 //! A grant: which source's jobs may do what on the project or group it lives on, and when.
 
-use crate::glob::{Glob, RefPattern};
+use crate::glob::Glob;
 use crate::ids::{GrantId, GroupId, ProjectId, UserId};
-use crate::job_token::Provenance;
 use crate::permission::{PermissionSet, Slot};
 use crate::pipeline::Trigger;
 use crate::place::Place;
+use crate::provenance::{CredentialScope, Provenance};
+use crate::reason::Failed;
+use crate::refs::RefPattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -113,32 +115,6 @@ impl VouchedBy {
     }
 }
 
-/// The scope of a minting credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialScope {
-    Project,
-    Group,
-    Instance,
-}
-
-impl CredentialScope {
-    pub const ALL: [CredentialScope; 3] = [CredentialScope::Project, CredentialScope::Group, CredentialScope::Instance];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            CredentialScope::Project => "project",
-            CredentialScope::Group => "group",
-            CredentialScope::Instance => "instance",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<CredentialScope> {
-        CredentialScope::ALL.into_iter().find(|scope| scope.name() == name)
-    }
-}
-
 /// What must hold for a grant to count; all of it. `None`: no restriction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -150,18 +126,6 @@ pub struct Conditions {
     /// Only what the vouched-for actor's role on the target allows, too.
     pub within_actor_role: bool,
     pub vouched_by: VouchedBy,
-}
-
-/// A condition that did not hold, in the order in which they are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Failed {
-    Fork,
-    Ref,
-    Protected,
-    Environment,
-    Trigger,
-    VouchedBy,
-    Role,
 }
 
 impl Conditions {

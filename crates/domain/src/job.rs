@@ -1,6 +1,6 @@
 //! A job's life: running, then finished or lost, and never back.
 
-use crate::decision::Reason;
+use crate::reason::Reason;
 use crate::text::Label;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};

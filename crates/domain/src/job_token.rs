@@ -1,12 +1,13 @@
 //! A job token as the decision sees it: what was frozen at its mint and what killed it since; and how
 //! one is narrowed.
 
-use crate::decision::Reason;
-use crate::grant::CredentialScope;
 use crate::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
 use crate::job::JobState;
 use crate::permission::PermissionSet;
-use crate::pipeline::{RefType, Trigger};
+use crate::pipeline::Trigger;
+use crate::provenance::Provenance;
+use crate::reason::Reason;
+use crate::refs::RefType;
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -16,19 +17,6 @@ pub const MAX_DEPTH: i16 = 8;
 pub const MAX_DESCENDANTS: i64 = 64;
 /// The most audiences of one token.
 pub const MAX_AUDIENCES: usize = 8;
-
-/// Where a token comes from: facts of its run and job that conditions ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provenance {
-    pub ref_name: String,
-    pub ref_type: RefType,
-    pub protected: bool,
-    pub environment: Option<String>,
-    pub trigger: Trigger,
-    pub from_fork: bool,
-    /// The scope of the credential whose word all this is.
-    pub minted_by: CredentialScope,
-}
 
 /// A known token, with all that a decision needs of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,34 +1,10 @@
 //! A pipeline run and what its runner says of it. Whether it is protected is computed here and never
 //! taken from a caller.
 
-use crate::glob::{Glob, RefPattern};
+use crate::glob::Glob;
+use crate::refs::{RefPattern, RefType};
 use crate::text::Label;
 use serde::{Deserialize, Serialize};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RefType {
-    Branch,
-    Tag,
-    MergeRequest,
-}
-
-impl RefType {
-    pub const ALL: [RefType; 3] = [RefType::Branch, RefType::Tag, RefType::MergeRequest];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            RefType::Branch => "branch",
-            RefType::Tag => "tag",
-            RefType::MergeRequest => "merge_request",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<RefType> {
-        RefType::ALL.into_iter().find(|ref_type| ref_type.name() == name)
-    }
-}
 
 /// What started the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

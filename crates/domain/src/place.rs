@@ -1,7 +1,7 @@
 //! Where a rule, a runner or an audit event lives: on the instance, a group or a project.
 
-use crate::grant::CredentialScope;
 use crate::ids::{GroupId, ProjectId};
+use crate::provenance::CredentialScope;
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

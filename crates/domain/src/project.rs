@@ -1,9 +1,10 @@
 //! A project: what jobs run for, and what their tokens open.
 
-use crate::glob::{Glob, RefPattern};
+use crate::glob::Glob;
 use crate::ids::{GroupId, ProjectId};
 use crate::mode::{Mode, Visibility};
 use crate::path::Path;
+use crate::refs::RefPattern;
 use time::OffsetDateTime;
 
 /// The most patterns in `protected_refs`, and in `protected_environments`.

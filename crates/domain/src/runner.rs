@@ -1,6 +1,6 @@
 //! A runner: a credential that mints job tokens.
 
-use crate::ids::{GroupId, ProjectId, RunnerId, SecretId};
+use crate::ids::{GroupId, ProjectId, RunnerId};
 use crate::place::Place;
 use crate::text::Label;
 use time::OffsetDateTime;
@@ -31,12 +31,4 @@ impl Runner {
             Place::Project(own) => own == project,
         }
     }
-}
-
-/// One of the two live secrets of a runner or service, without its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveSecret {
-    pub id: SecretId,
-    pub expires_at: Option<OffsetDateTime>,
-    pub created_at: OffsetDateTime,
 }

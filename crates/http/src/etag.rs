@@ -21,20 +21,12 @@ pub(crate) fn tag<T: Serialize>(shown: &T) -> String {
 
 /// The answer of something that was made: the tag is that of what a GET shows.
 pub(crate) fn rendered<T: Serialize, S: Serialize>(body: &T, shown: &S) -> Rendered {
-    Rendered {
-        etag: Some(tag(shown)),
-        body: serde_json::to_vec(body).unwrap_or_default(),
-    }
+    Rendered { etag: Some(tag(shown)), body: serde_json::to_vec(body).unwrap_or_default() }
 }
 
 /// 201 with what a use case rendered.
 pub(crate) fn created(rendered: Rendered) -> Response {
-    let mut response = (
-        StatusCode::CREATED,
-        [("content-type", "application/json")],
-        rendered.body,
-    )
-        .into_response();
+    let mut response = (StatusCode::CREATED, [("content-type", "application/json")], rendered.body).into_response();
     set_tag(response.headers_mut(), rendered.etag.as_deref());
     response
 }
@@ -87,11 +79,7 @@ impl IfMatch {
 
     /// RFC 6585, section 3.
     pub(crate) fn required(self) -> Result<IfMatch, Denied> {
-        if self.0.is_none() {
-            Err(Refusal::PreconditionRequired.into())
-        } else {
-            Ok(self)
-        }
+        if self.0.is_none() { Err(Refusal::PreconditionRequired.into()) } else { Ok(self) }
     }
 }
 
@@ -118,10 +106,7 @@ pub(crate) fn unless_known(headers: &HeaderMap, response: Response) -> Response 
     let Some(tag) = response.headers().get(ETAG) else {
         return response;
     };
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let same = |one: &str| one.trim().trim_start_matches("W/").as_bytes() == tag.as_bytes() || one.trim() == "*";
     if known.flat_map(|value| value.split(',')).any(same) {
         let (mut parts, _) = response.into_parts();

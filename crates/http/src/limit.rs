@@ -27,10 +27,7 @@ pub(crate) struct FailureLimit {
 
 impl Default for FailureLimit {
     fn default() -> FailureLimit {
-        FailureLimit {
-            limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(PER_MINUTE)),
-            seen: AtomicU32::new(0),
-        }
+        FailureLimit { limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(PER_MINUTE)), seen: AtomicU32::new(0) }
     }
 }
 
@@ -48,10 +45,7 @@ impl FailureLimit {
 /// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
 /// credential at all.
 pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let address = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip());
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
     // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
     let exchange = request.uri().path() == "/oauth/token";

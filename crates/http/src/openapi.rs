@@ -38,15 +38,9 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
 }
 
 fn operations_of(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-    ]
-    .into_iter()
-    .filter_map(Option::as_mut)
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch]
+        .into_iter()
+        .filter_map(Option::as_mut)
 }
 
 fn add_security_schemes(document: &mut OpenApi) {
@@ -57,17 +51,13 @@ fn add_security_schemes(document: &mut OpenApi) {
     components.add_security_scheme("user", scheme(HttpAuthScheme::Bearer, "A user's API token, `jpu_…`"));
     components.add_security_scheme("runner", scheme(HttpAuthScheme::Bearer, "A runner's token, `jpr_…`"));
     components.add_security_scheme("job", scheme(HttpAuthScheme::Bearer, "A job token, `jpj_…`"));
-    components.add_security_scheme(
-        "service",
-        scheme(HttpAuthScheme::Basic, "A service's client id and secret, `jps_…`"),
-    );
+    components
+        .add_security_scheme("service", scheme(HttpAuthScheme::Basic, "A service's client id and secret, `jps_…`"));
 }
 
 /// Every `{name}` of the path; the extractors read them, so that no handler repeats them.
 fn add_path_parameters(operation: &mut Operation, path: &str) {
-    let names = path
-        .split('/')
-        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     for name in names {
         let (description, format) = match name {
             "project" | "group" => ("The id, or the path with `/` written `%2F`", None),
@@ -91,10 +81,8 @@ fn add_path_parameters(operation: &mut Operation, path: &str) {
 
 /// `limit` and `after` of every list.
 fn add_paging(operation: &mut Operation) {
-    let is_list = operation
-        .operation_id
-        .as_deref()
-        .is_some_and(|id| id.ends_with("_list") && !id.ends_with("secret_list"));
+    let is_list =
+        operation.operation_id.as_deref().is_some_and(|id| id.ends_with("_list") && !id.ends_with("secret_list"));
     if !is_list {
         return;
     }
@@ -124,12 +112,8 @@ fn add_security(operation: &mut Operation, path: &str) {
         _ if path.starts_with("/v1/") => &["user"],
         _ => return,
     };
-    operation.security = Some(
-        callers
-            .iter()
-            .map(|caller| SecurityRequirement::new::<&str, [&str; 0], &str>(caller, []))
-            .collect(),
-    );
+    operation.security =
+        Some(callers.iter().map(|caller| SecurityRequirement::new::<&str, [&str; 0], &str>(caller, [])).collect());
 }
 
 /// Every other answer is an error of the one shape.
@@ -141,15 +125,8 @@ fn add_errors(operation: &mut Operation, path: &str) {
     } else {
         return;
     };
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(schema)))
-        .build();
-    let response = ResponseBuilder::new()
-        .description("Refused: the body says why")
-        .content(content_type, content)
-        .build();
-    operation
-        .responses
-        .responses
-        .insert("default".to_owned(), response.into());
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    let response =
+        ResponseBuilder::new().description("Refused: the body says why").content(content_type, content).build();
+    operation.responses.responses.insert("default".to_owned(), response.into());
 }

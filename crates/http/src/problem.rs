@@ -53,20 +53,12 @@ struct Row {
 }
 
 fn row(status: StatusCode, code: &'static str, title: &'static str) -> Row {
-    Row {
-        status,
-        code,
-        title,
-        detail: None,
-    }
+    Row { status, code, title, detail: None }
 }
 
 impl Row {
     fn detail(self, detail: impl Into<String>) -> Row {
-        Row {
-            detail: Some(detail.into()),
-            ..self
-        }
+        Row { detail: Some(detail.into()), ..self }
     }
 }
 
@@ -80,24 +72,14 @@ fn table(denied: &Denied) -> Row {
             row(S::BAD_REQUEST, "bad_request", "The request is not well-formed").detail(*detail)
         }
         Denied::NoRoute => row(S::NOT_FOUND, "not_found", "Not found"),
-        Denied::MethodNotAllowed => row(
-            S::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "Not a method of this resource",
-        ),
+        Denied::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "method_not_allowed", "Not a method of this resource"),
         Denied::TooLarge { limit } => {
             row(S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large").detail(format!("at most {limit} bytes"))
         }
-        Denied::NotJson => row(
-            S::UNSUPPORTED_MEDIA_TYPE,
-            "not_json",
-            "The body must be application/json",
-        ),
-        Denied::TooManyFailures => row(
-            S::TOO_MANY_REQUESTS,
-            "too_many_failures",
-            "Too many failed attempts from this address",
-        ),
+        Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json"),
+        Denied::TooManyFailures => {
+            row(S::TOO_MANY_REQUESTS, "too_many_failures", "Too many failed attempts from this address")
+        }
     }
 }
 
@@ -105,17 +87,13 @@ fn refusal_row(refusal: &Refusal) -> Row {
     use StatusCode as S;
     match refusal {
         Refusal::Unavailable(_) => row(S::SERVICE_UNAVAILABLE, "unavailable", "The database is away; try again"),
-        Refusal::Internal(_) => row(
-            S::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something is wrong here; the request id finds it in the log",
-        ),
+        Refusal::Internal(_) => {
+            row(S::INTERNAL_SERVER_ERROR, "internal", "Something is wrong here; the request id finds it in the log")
+        }
         Refusal::NoCredential => row(S::UNAUTHORIZED, "no_credential", "A credential is needed"),
-        Refusal::BadCredential => row(
-            S::UNAUTHORIZED,
-            "bad_credential",
-            "The credential is unknown, expired or revoked",
-        ),
+        Refusal::BadCredential => {
+            row(S::UNAUTHORIZED, "bad_credential", "The credential is unknown, expired or revoked")
+        }
         Refusal::WrongCaller { needs } => row(S::FORBIDDEN, "wrong_caller", "Another kind of caller is needed here")
             .detail(format!("this is for {needs}")),
         Refusal::ReadOnly => row(S::FORBIDDEN, "read_only", "This token may only read"),
@@ -123,35 +101,25 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::Forbidden { needs } => {
             row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(format!("needs: {needs}"))
         }
-        Refusal::RunnerNotProtected => row(
-            S::FORBIDDEN,
-            "runner_not_protected",
-            "Only a protected runner gets tokens for protected refs",
-        ),
-        Refusal::ProtectedEnvironment => row(
-            S::FORBIDDEN,
-            "protected_environment",
-            "A protected environment is for jobs on protected refs only",
-        ),
+        Refusal::RunnerNotProtected => {
+            row(S::FORBIDDEN, "runner_not_protected", "Only a protected runner gets tokens for protected refs")
+        }
+        Refusal::ProtectedEnvironment => {
+            row(S::FORBIDDEN, "protected_environment", "A protected environment is for jobs on protected refs only")
+        }
         Refusal::Invalid(_) => row(S::UNPROCESSABLE_ENTITY, "invalid", "Some values cannot be"),
         Refusal::Conflict(conflict) => conflict_row(conflict),
-        Refusal::PreconditionRequired => row(
-            S::PRECONDITION_REQUIRED,
-            "precondition_required",
-            "If-Match is required here",
-        )
-        .detail("send the ETag that you last saw, so that nobody's change is lost"),
-        Refusal::PreconditionFailed => row(
-            S::PRECONDITION_FAILED,
-            "precondition_failed",
-            "It has changed since you saw it",
-        )
-        .detail("read it again, and decide anew"),
-        Refusal::KeyReused => row(
-            S::UNPROCESSABLE_ENTITY,
-            "idempotency_key_reused",
-            "This Idempotency-Key was used for another request",
-        ),
+        Refusal::PreconditionRequired => {
+            row(S::PRECONDITION_REQUIRED, "precondition_required", "If-Match is required here")
+                .detail("send the ETag that you last saw, so that nobody's change is lost")
+        }
+        Refusal::PreconditionFailed => {
+            row(S::PRECONDITION_FAILED, "precondition_failed", "It has changed since you saw it")
+                .detail("read it again, and decide anew")
+        }
+        Refusal::KeyReused => {
+            row(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request")
+        }
     }
 }
 
@@ -197,11 +165,7 @@ impl Denied {
         match self {
             Denied::Refused(Refusal::Invalid(faults)) => faults.iter().map(field_error).collect(),
             Denied::Refused(Refusal::Conflict(Conflict::FactsDiffer(pointer))) => {
-                vec![field_error(&Fault::new(
-                    pointer,
-                    "facts_differ",
-                    "differs from the first mint",
-                ))]
+                vec![field_error(&Fault::new(pointer, "facts_differ", "differs from the first mint"))]
             }
             _ => vec![],
         }
@@ -237,11 +201,7 @@ impl Denied {
 }
 
 pub(crate) fn field_error(fault: &Fault) -> FieldError {
-    FieldError {
-        pointer: fault.pointer.clone(),
-        code: fault.code.to_owned(),
-        detail: fault.detail.clone(),
-    }
+    FieldError { pointer: fault.pointer.clone(), code: fault.code.to_owned(), detail: fault.detail.clone() }
 }
 
 /// What waits in a response's extensions for its request id.
@@ -250,12 +210,7 @@ struct Pending(Arc<(Problem, Option<String>)>);
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
-        let Row {
-            status,
-            code,
-            title,
-            detail,
-        } = table(&self);
+        let Row { status, code, title, detail } = table(&self);
         let problem = Problem {
             r#type: format!("urn:jobpass:problem:{code}"),
             code: code.to_owned(),
@@ -274,9 +229,7 @@ impl IntoResponse for Denied {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response
-            .extensions_mut()
-            .insert(Pending(Arc::new((problem, self.internal_text().map(str::to_owned)))));
+        response.extensions_mut().insert(Pending(Arc::new((problem, self.internal_text().map(str::to_owned)))));
         response
     }
 }
@@ -306,10 +259,7 @@ pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request:
         response.headers_mut().insert("x-request-id", value);
     }
     // Nothing here is for shared caches but what says so itself.
-    response
-        .headers_mut()
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -320,15 +270,10 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
     if oauth {
         return complete_oauth(response);
     }
-    let problem = Problem {
-        request_id: id,
-        ..problem.clone()
-    };
+    let problem = Problem { request_id: id, ..problem.clone() };
     let (mut parts, _) = response.into_parts();
     let (mut with_body, body) = Json(problem).into_response().into_parts();
-    with_body
-        .headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    with_body.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.extend(with_body.headers);
     Response::from_parts(parts, body)
@@ -344,10 +289,7 @@ fn complete_oauth(response: Response) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => ("temporarily_unavailable", "try again"),
         _ => ("server_error", "something is wrong here"),
     };
-    let denied = OAuthDenied {
-        status: parts.status,
-        ..OAuthDenied::new(error, description)
-    };
+    let denied = OAuthDenied { status: parts.status, ..OAuthDenied::new(error, description) };
     let mut response = denied.into_response();
     // What the refusal says besides: Allow, Retry-After, RateLimit.
     let headers = response.headers_mut();
@@ -372,13 +314,7 @@ pub(crate) struct OAuthDenied {
 impl OAuthDenied {
     /// 400 with this error code.
     pub(crate) fn new(error: &'static str, description: &'static str) -> OAuthDenied {
-        OAuthDenied {
-            error,
-            description,
-            status: StatusCode::BAD_REQUEST,
-            challenge: None,
-            internal: None,
-        }
+        OAuthDenied { error, description, status: StatusCode::BAD_REQUEST, challenge: None, internal: None }
     }
 
     pub(crate) fn invalid_request(description: &'static str) -> OAuthDenied {
@@ -395,10 +331,7 @@ impl OAuthDenied {
         OAuthDenied {
             status: StatusCode::UNAUTHORIZED,
             challenge: Some(challenge),
-            ..OAuthDenied::new(
-                "invalid_client",
-                "client authentication is missing, unknown, expired or revoked",
-            )
+            ..OAuthDenied::new("invalid_client", "client authentication is missing, unknown, expired or revoked")
         }
     }
 
@@ -408,13 +341,7 @@ impl OAuthDenied {
         description: &'static str,
         internal: String,
     ) -> OAuthDenied {
-        OAuthDenied {
-            error,
-            description,
-            status,
-            challenge: None,
-            internal: Some(internal),
-        }
+        OAuthDenied { error, description, status, challenge: None, internal: Some(internal) }
     }
 }
 
@@ -465,10 +392,7 @@ impl IntoResponse for OAuthDenied {
         if let Some(text) = &self.internal {
             tracing::error!(code = self.error, text, "refused");
         }
-        let body = OAuthError {
-            error: self.error.to_owned(),
-            error_description: self.description.to_owned(),
-        };
+        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

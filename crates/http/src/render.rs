@@ -9,21 +9,17 @@ use jobpass_domain::grant::{SavedGrant, Source};
 use jobpass_domain::group::Group;
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::TokenInfo;
+use jobpass_domain::live_secret::LiveSecret;
 use jobpass_domain::permission::{Action, PermissionSet};
 use jobpass_domain::project::Project;
-use jobpass_domain::runner::{LiveSecret, Runner};
+use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::user::{Member, User, UserToken};
 use jobpass_domain::{Reason, Secret};
 use std::collections::BTreeMap;
 
 pub(crate) fn group(group: &Group) -> api::Group {
-    api::Group {
-        id: group.id.0,
-        path: group.path.clone(),
-        floor: group.floor,
-        created_at: group.created_at,
-    }
+    api::Group { id: group.id.0, path: group.path.clone(), floor: group.floor, created_at: group.created_at }
 }
 
 pub(crate) fn project(project: &Project) -> api::Project {
@@ -40,12 +36,7 @@ pub(crate) fn project(project: &Project) -> api::Project {
 }
 
 pub(crate) fn member(member: &Member) -> api::Member {
-    api::Member {
-        user: member.name.to_string(),
-        user_id: member.user.0,
-        role: member.role,
-        on: member.on.to_string(),
-    }
+    api::Member { user: member.name.to_string(), user_id: member.user.0, role: member.role, on: member.on.to_string() }
 }
 
 pub(crate) fn user(user: &User) -> api::User {
@@ -104,12 +95,7 @@ pub(crate) fn service(service: &Service, secret: Option<&Secret>) -> api::Servic
 }
 
 pub(crate) fn live_secret(live: &LiveSecret, secret: Option<&Secret>) -> api::LiveSecret {
-    api::LiveSecret {
-        id: live.id.0,
-        expires_at: live.expires_at,
-        created_at: live.created_at,
-        secret: shown(secret),
-    }
+    api::LiveSecret { id: live.id.0, expires_at: live.expires_at, created_at: live.created_at, secret: shown(secret) }
 }
 
 pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
@@ -117,10 +103,7 @@ pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
     let conditions = &grant.conditions;
     let name = |slot| catalogue.get(slot).map(|resource| resource.name.clone());
     let (permissions, not_covered) = if saved.everything {
-        (
-            api::Permissions::Everything,
-            catalogue.format(catalogue.everything().minus(grant.permissions)),
-        )
+        (api::Permissions::Everything, catalogue.format(catalogue.everything().minus(grant.permissions)))
     } else {
         (api::Permissions::List(catalogue.format(grant.permissions)), vec![])
     };
@@ -155,18 +138,10 @@ pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
 fn source(saved: &SavedGrant) -> api::Source {
     let path = Some(saved.source_path.clone());
     match &saved.grant.source {
-        Source::Project(id) => api::Source {
-            project: path,
-            group: None,
-            id: id.0,
-            except: vec![],
-        },
-        Source::Group { group, .. } => api::Source {
-            project: None,
-            group: path,
-            id: group.0,
-            except: saved.except_paths.clone(),
-        },
+        Source::Project(id) => api::Source { project: path, group: None, id: id.0, except: vec![] },
+        Source::Group { group, .. } => {
+            api::Source { project: None, group: path, id: group.0, except: saved.except_paths.clone() }
+        }
     }
 }
 
@@ -230,20 +205,13 @@ pub(crate) fn reasons(decision: &Decision, catalogue: &Catalogue) -> Vec<api::Mi
     let refused = decision.outcomes.iter().filter(|(_, reason)| !reason.allows());
     refused
         .filter_map(|(one, reason)| {
-            Some(api::Missing {
-                permission: catalogue.name(*one)?,
-                reason: reason.name().to_owned(),
-            })
+            Some(api::Missing { permission: catalogue.name(*one)?, reason: reason.name().to_owned() })
         })
         .collect()
 }
 
 pub(crate) fn decision(answer: &Answer) -> api::Decision {
-    let Answer {
-        decision,
-        catalogue,
-        subject,
-    } = answer;
+    let Answer { decision, catalogue, subject } = answer;
     api::Decision {
         allowed: decision.allowed,
         reason: decision.reason().unwrap_or(Reason::Unknown).name().to_owned(),
@@ -279,20 +247,13 @@ pub(crate) fn authorization_details(
     let mut details = vec![detail(decision.effective, BTreeMap::new())];
     details.extend(decision.selected.iter().filter_map(|selected| {
         let resource = catalogue.get(selected.resource)?.name.clone();
-        Some(detail(
-            selected.permissions,
-            BTreeMap::from([(resource, selected.patterns.clone())]),
-        ))
+        Some(detail(selected.permissions, BTreeMap::from([(resource, selected.patterns.clone())])))
     }));
     details
 }
 
 pub(crate) fn catalogue(catalogue: &Catalogue) -> api::Catalogue {
-    let resources: Vec<_> = catalogue
-        .types()
-        .iter()
-        .map(|resource| self::resource(resource, catalogue))
-        .collect();
+    let resources: Vec<_> = catalogue.types().iter().map(|resource| self::resource(resource, catalogue)).collect();
     api::Catalogue {
         version: crate::etag::tag(&resources),
         actions: Action::ALL.iter().map(|action| action.name().to_owned()).collect(),
@@ -301,10 +262,7 @@ pub(crate) fn catalogue(catalogue: &Catalogue) -> api::Catalogue {
 }
 
 pub(crate) fn resource(resource: &ResourceType, catalogue: &Catalogue) -> api::Resource {
-    let aliases = resource
-        .aliases()
-        .into_iter()
-        .map(|(alias, permission)| api::Alias { alias, permission });
+    let aliases = resource.aliases().into_iter().map(|(alias, permission)| api::Alias { alias, permission });
     api::Resource {
         name: resource.name.clone(),
         description: resource.description.clone(),
@@ -337,8 +295,5 @@ pub(crate) fn audit_event(event: &AuditEvent) -> api::AuditEvent {
 
 /// A list of the wire, from a page of the domain.
 pub(crate) fn list<T, W>((rows, next): (Vec<T>, Option<String>), one: impl Fn(&T) -> W) -> api::List<W> {
-    api::List {
-        items: rows.iter().map(one).collect(),
-        next,
-    }
+    api::List { items: rows.iter().map(one).collect(), next }
 }

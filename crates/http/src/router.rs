@@ -1,12 +1,14 @@
 //! The whole API on one page.
 
+#![expect(clippy::wildcard_imports, reason = "routes! needs what utoipa puts beside each handler")]
+
 use crate::limit::limit_failures;
 use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::{Denied, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, grant::*, group::*, health::*, job::*, job_token::*, member::*,
-    project::*, runner::*, service::*, user::*,
+    project::*, runner::*, secret::*, service::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -96,9 +98,6 @@ pub fn router(server: Arc<Server>) -> Router {
 /// A panic is a defect of ours: told like any other, and never as a broken connection.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that the layer wants")]
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or(panic.downcast_ref::<&str>().copied());
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     Denied::from(Refusal::Internal(format!("panic: {}", text.unwrap_or("without words")))).into_response()
 }

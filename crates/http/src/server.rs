@@ -20,11 +20,7 @@ pub struct Server {
 
 impl Server {
     pub fn new(app: Arc<App>, config: Config) -> Server {
-        Server {
-            app,
-            config,
-            failures: FailureLimit::default(),
-        }
+        Server { app, config, failures: FailureLimit::default() }
     }
 }
 

@@ -1,11 +1,7 @@
 //! The subcommands. Standard output holds what a command answers, and nothing else; errors and logs go to
 //! standard error.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line speaks through them"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through them")]
 
 use crate::database::Opened;
 use crate::settings::DatabaseSettings;
@@ -56,9 +52,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::BootstrapAdmin(database) => bootstrap_admin(&database).await,
         Command::Openapi => {
-            let document = jobpass_http::openapi()
-                .to_pretty_json()
-                .map_err(|error| Failure::Io(error.into()))?;
+            let document = jobpass_http::openapi().to_pretty_json().map_err(|error| Failure::Io(error.into()))?;
             println!("{document}");
             Ok(())
         }
@@ -87,9 +81,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
 
 async fn bootstrap_admin(database: &DatabaseSettings) -> Result<(), Failure> {
     let opened = Opened::for_command(database).await?;
-    let settings = jobpass_app::Settings {
-        max_job_timeout: Duration::DAY,
-    };
+    let settings = jobpass_app::Settings { max_job_timeout: Duration::DAY };
     let app = App::new(opened.db.clone(), Clock::system(), settings);
     let secret = app.bootstrap_admin().await;
     opened.close().await;

@@ -33,10 +33,7 @@ impl Opened {
         let opened = match &settings.database_url {
             Some(url) => by_url(url, settings)?,
             None => match embedded::running(&settings.data_dir()?)? {
-                Some(options) => Opened {
-                    db: Db::new(options, 2),
-                    embedded: None,
-                },
+                Some(options) => Opened { db: Db::new(options, 2), embedded: None },
                 None => embedded(settings).await?,
             },
         };
@@ -64,27 +61,19 @@ impl Opened {
 
 fn by_url(url: &str, settings: &DatabaseSettings) -> Result<Opened, Failure> {
     let options = connect_options(url).map_err(Failure::DatabaseUrl)?;
-    Ok(Opened {
-        db: Db::new(options, settings.db_connections),
-        embedded: None,
-    })
+    Ok(Opened { db: Db::new(options, settings.db_connections), embedded: None })
 }
 
 async fn embedded(settings: &DatabaseSettings) -> Result<Opened, Failure> {
     let embedded = Embedded::start(&settings.data_dir()?).await?;
     let db = Db::new(embedded.connect_options(), settings.db_connections.min(50));
-    Ok(Opened {
-        db,
-        embedded: Some(embedded),
-    })
+    Ok(Opened { db, embedded: Some(embedded) })
 }
 
 async fn make_ready(db: &Db) -> Result<(), Failure> {
     let version = wait_for(db).await.map_err(unusable)?;
     if version < OLDEST {
-        return Err(Failure::TooOld {
-            found: format!("{}.{}", version / 10_000, version % 10_000),
-        });
+        return Err(Failure::TooOld { found: format!("{}.{}", version / 10_000, version % 10_000) });
     }
     db.migrate().await.map_err(unusable)
 }

@@ -19,10 +19,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum Failure {
     #[error("cannot listen on {address}: {source}; is another server there? choose one with --listen")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: std::io::Error },
     #[error(
         "{0} is not a loopback address, and this listener speaks plain HTTP: put a proxy that terminates TLS in front of it and \
          say so with --behind-tls-proxy, or listen on 127.0.0.1"

@@ -32,37 +32,23 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
     // First, so that a taken port is told before anything is started.
     let listener = TcpListener::bind(settings.listen)
         .await
-        .map_err(|source| Failure::Listen {
-            address: settings.listen,
-            source,
-        })?;
+        .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app_settings = jobpass_app::Settings {
-        max_job_timeout: settings.max_job_timeout(),
-    };
+    let app_settings = jobpass_app::Settings { max_job_timeout: settings.max_job_timeout() };
     let app = Arc::new(App::new(opened.db.clone(), clock, app_settings));
     if let Err(refusal) = app.prepare().await {
         opened.close().await;
         return Err(Failure::Database(format!("{refusal:?}")));
     }
-    let config = Config {
-        issuer: settings.issuer.unwrap_or_else(|| format!("http://{addr}")),
-    };
+    let config = Config { issuer: settings.issuer.unwrap_or_else(|| format!("http://{addr}")) };
     let router = jobpass_http::router(Arc::new(Server::new(Arc::clone(&app), config)));
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(serve(listener, router, stopped));
     let tended = Arc::clone(&app);
     let tasks = tokio::spawn(async move { tended.tend().await });
     tracing::info!("listening on http://{addr}");
-    Ok(Running {
-        addr,
-        app,
-        opened,
-        stop,
-        server,
-        tasks,
-    })
+    Ok(Running { addr, app, opened, stop, server, tasks })
 }
 
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
@@ -76,13 +62,7 @@ async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver
 impl Running {
     /// Takes no more requests, lets those under way end, then stops the database if it is our own.
     pub async fn stop(self) {
-        let Running {
-            opened,
-            stop,
-            mut server,
-            tasks,
-            ..
-        } = self;
+        let Running { opened, stop, mut server, tasks, .. } = self;
         let _ = stop.send(());
         if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
             server.abort();

@@ -62,9 +62,7 @@ pub enum LogFormat {
 
 impl DatabaseSettings {
     pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
-        self.data_dir
-            .clone()
-            .map_or_else(|| Ok(embedded::default_data_dir()?), Ok)
+        self.data_dir.clone().map_or_else(|| Ok(embedded::default_data_dir()?), Ok)
     }
 }
 

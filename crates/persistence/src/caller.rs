@@ -31,17 +31,8 @@ pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<O
     .await?;
     row.map(|row| {
         let name = parsed(UserName::parse(row.name))?;
-        let user = User {
-            id: UserId(row.id),
-            name,
-            administrator: row.administrator,
-            created_at: row.created_at,
-        };
-        Ok(UserByToken {
-            user,
-            token: UserTokenId(row.token_id),
-            read_only: row.read_only,
-        })
+        let user = User { id: UserId(row.id), name, administrator: row.administrator, created_at: row.created_at };
+        Ok(UserByToken { user, token: UserTokenId(row.token_id), read_only: row.read_only })
     })
     .transpose()
 }
@@ -51,7 +42,7 @@ pub async fn runner(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result
         runner::Row,
         r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,
             r.paused, r.epoch, r.created_at
-         from runner_secrets s join runners r on r.id = s.runner_id
+         from secrets s join runners r on r.id = s.runner_id
          left join groups g on g.id = r.group_id left join projects p on p.id = r.project_id
          where s.hash = $1 and (s.expires_at is null or s.expires_at > $2)"#,
         &hash.0[..],
@@ -74,7 +65,7 @@ pub async fn service(
         service::Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
             s.answer_seconds, s.paused, s.created_at
-         from service_secrets k join services s on s.id = k.service_id
+         from secrets k join services s on s.id = k.service_id
          left join projects p on p.id = s.project_id
          where k.hash = $1 and ($2::uuid is null or s.id = $2) and not s.paused and (k.expires_at is null or k.expires_at > $3)"#,
         &hash.0[..],

@@ -5,11 +5,11 @@ use crate::error::{parsed, stored};
 use crate::grant::globs;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::{Ceiling, When};
-use jobpass_domain::glob::RefPattern;
-use jobpass_domain::grant::CredentialScope;
 use jobpass_domain::ids::CeilingId;
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::pipeline::Trigger;
+use jobpass_domain::provenance::CredentialScope;
+use jobpass_domain::refs::RefPattern;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -35,26 +35,16 @@ struct Applies {
 impl Columns {
     /// A permission that is unknown here is not allowed by the ceiling: it only gets lower.
     pub(crate) fn into_ceiling(self, catalogue: &Catalogue) -> Result<Ceiling> {
-        let known = self
-            .at_most
-            .iter()
-            .filter_map(|text| catalogue.parse_ceiling(text).ok());
+        let known = self.at_most.iter().filter_map(|text| catalogue.parse_ceiling(text).ok());
         let when = self.applies_when;
-        let triggers = when
-            .triggers
-            .map(|names| names.iter().map(|name| stored(Trigger::named(name))).collect());
-        let scopes = when
-            .vouched_by
-            .map(|names| names.iter().map(|name| stored(CredentialScope::named(name))).collect());
+        let triggers = when.triggers.map(|names| names.iter().map(|name| stored(Trigger::named(name))).collect());
+        let scopes =
+            when.vouched_by.map(|names| names.iter().map(|name| stored(CredentialScope::named(name))).collect());
         Ok(Ceiling {
             id: CeilingId(self.id),
             at_most: known.fold(PermissionSet::EMPTY, PermissionSet::union),
             when: When {
-                refs: parsed(
-                    when.refs
-                        .map(|refs| refs.into_iter().map(RefPattern::parse).collect())
-                        .transpose(),
-                )?,
+                refs: parsed(when.refs.map(|refs| refs.into_iter().map(RefPattern::parse).collect()).transpose())?,
                 protected: when.protected,
                 environments: when.environments.map(globs).transpose()?,
                 triggers: triggers.transpose()?,

@@ -52,38 +52,27 @@ impl Db {
 
     /// Brings the schema up to date, under a lock: two servers may start at once.
     pub async fn migrate(&self) -> Result<()> {
-        sqlx::migrate!("../../migrations")
-            .run(&self.pool)
-            .await
-            .map_err(|error| match error {
-                sqlx::migrate::MigrateError::Execute(error) => Error::from(error),
-                other => Error::Internal(other.to_string()),
-            })
+        sqlx::migrate!("../../migrations").run(&self.pool).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => Error::from(error),
+            other => Error::Internal(other.to_string()),
+        })
     }
 
     pub async fn ensure_partitions(&self, moment: OffsetDateTime) -> Result<()> {
-        sqlx::query!("select ensure_partitions($1)", moment)
-            .fetch_one(&self.pool)
-            .await?;
+        sqlx::query!("select ensure_partitions($1)", moment).fetch_one(&self.pool).await?;
         Ok(())
     }
 
     /// Drops what has expired whole: partitions of job tokens, and idempotency records.
     pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
-        sqlx::query!("select drop_expired_partitions($1)", now)
-            .fetch_one(&self.pool)
-            .await?;
-        sqlx::query!("delete from idempotency_keys where expires_at <= $1", now)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!("select drop_expired_partitions($1)", now).fetch_one(&self.pool).await?;
+        sqlx::query!("delete from idempotency_keys where expires_at <= $1", now).execute(&self.pool).await?;
         Ok(())
     }
 
     /// The database's clock: the one that counts.
     pub async fn clock(&self) -> Result<OffsetDateTime> {
-        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
-            .fetch_one(&self.pool)
-            .await?)
+        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
     }
 
     pub async fn server_version(&self) -> Result<i32> {
@@ -106,11 +95,7 @@ impl Db {
         context: Context,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut tx = Tx {
-            inner: self.pool.begin().await.map_err(Error::from)?,
-            context,
-            audited: false,
-        };
+        let mut tx = Tx { inner: self.pool.begin().await.map_err(Error::from)?, context, audited: false };
         let answer = work(&mut tx).await?;
         if !tx.audited {
             return Err(Error::Unaudited.into());

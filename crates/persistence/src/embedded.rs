@@ -51,11 +51,7 @@ impl Embedded {
         let options = server.options(DATABASE);
         let (stop, stopped) = oneshot::channel();
         let supervisor = tokio::spawn(supervise::supervise(server, postmaster, stopped));
-        Ok(Embedded {
-            options,
-            stop,
-            supervisor,
-        })
+        Ok(Embedded { options, stop, supervisor })
     }
 
     pub fn connect_options(&self) -> PgConnectOptions {
@@ -90,11 +86,7 @@ pub fn default_data_dir() -> Result<PathBuf, EmbeddedError> {
     if account::is_root() {
         return Ok(PathBuf::from("/var/lib/jobpass"));
     }
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_DATA_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
         .map(|data| data.join("jobpass"))
@@ -135,13 +127,7 @@ impl Server {
         postmaster::end_orphan(&folder.pgdata()).await?;
         cluster::write_access_rules(&folder, &account)?;
         let socket = SocketFolder::create(&account)?;
-        Ok(Server {
-            socket,
-            account,
-            binaries,
-            folder,
-            _lock: lock,
-        })
+        Ok(Server { socket, account, binaries, folder, _lock: lock })
     }
 
     fn spawn(&self) -> Result<Postmaster, EmbeddedError> {
@@ -160,10 +146,7 @@ impl Server {
             _ = postmaster.wait() => return Err(EmbeddedError::died(postmaster.log_tail(), &self.folder.path)),
         };
         let Ok(connection) = connected else {
-            return Err(EmbeddedError::NotReady {
-                seconds: READY_WITHIN.as_secs(),
-                log: postmaster.log_tail(),
-            });
+            return Err(EmbeddedError::NotReady { seconds: READY_WITHIN.as_secs(), log: postmaster.log_tail() });
         };
         cluster::ensure_database(connection?).await
     }

@@ -24,12 +24,9 @@ pub struct Kept {
 /// Whether no other call with this key is under way; held until the transaction ends.
 pub async fn claim(tx: &mut Tx, key: &Key<'_>) -> Result<bool> {
     let name = format!("jobpass.idempotency:{}:{}:{}", key.caller, key.operation, key.key);
-    Ok(sqlx::query_scalar!(
-        r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "claimed!""#,
-        name
-    )
-    .fetch_one(tx.on())
-    .await?)
+    Ok(sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "claimed!""#, name)
+        .fetch_one(tx.on())
+        .await?)
 }
 
 pub async fn find(tx: &mut Tx, key: &Key<'_>) -> Result<Option<Kept>> {
@@ -47,11 +44,7 @@ pub async fn find(tx: &mut Tx, key: &Key<'_>) -> Result<Option<Kept>> {
     Ok(row.map(|row| {
         let hour = row.token_hour.and_then(|hour| u32::try_from(hour).ok()).map(Hour);
         let hash = row.token_hash.and_then(|hash| hash.try_into().ok()).map(TokenHash);
-        Kept {
-            fingerprint: row.fingerprint,
-            sealed_answer: row.sealed_answer,
-            token: hour.zip(hash),
-        }
+        Kept { fingerprint: row.fingerprint, sealed_answer: row.sealed_answer, token: hour.zip(hash) }
     }))
 }
 

@@ -13,11 +13,6 @@ pub struct Instance {
 }
 
 pub async fn read(db: impl PgExecutor<'_>) -> Result<Instance> {
-    let row = sqlx::query!("select floor, default_mode from instance")
-        .fetch_one(db)
-        .await?;
-    Ok(Instance {
-        floor: stored(Mode::named(&row.floor))?,
-        default_mode: stored(Mode::named(&row.default_mode))?,
-    })
+    let row = sqlx::query!("select floor, default_mode from instance").fetch_one(db).await?;
+    Ok(Instance { floor: stored(Mode::named(&row.floor))?, default_mode: stored(Mode::named(&row.default_mode))? })
 }

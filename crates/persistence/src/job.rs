@@ -27,10 +27,7 @@ pub struct KnownJob {
 /// The state in the columns.
 pub(crate) fn state(name: &str, deadline_at: OffsetDateTime, lease_until: Option<OffsetDateTime>) -> Option<JobState> {
     match name {
-        "running" => Some(JobState::Running {
-            deadline_at,
-            lease_until,
-        }),
+        "running" => Some(JobState::Running { deadline_at, lease_until }),
         "finished" => Some(JobState::Finished),
         "lost" => Some(JobState::Lost),
         _ => None,
@@ -109,10 +106,7 @@ impl Row {
                 name: label(self.name)?,
                 environment: self.environment.map(label).transpose()?,
                 timeout_secs: stored(u32::try_from(self.timeout_secs).ok())?,
-                lease_secs: self
-                    .lease_secs
-                    .map(|secs| stored(u32::try_from(secs).ok()))
-                    .transpose()?,
+                lease_secs: self.lease_secs.map(|secs| stored(u32::try_from(secs).ok())).transpose()?,
             },
             state: stored(state(&self.state, self.deadline_at, self.lease_until))?,
             deadline_at: self.deadline_at,
@@ -138,9 +132,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: JobId) -> Result<Option<KnownJob>
 
 /// Held until the transaction ends; read anew after any wait.
 pub async fn lock(tx: &mut Tx, id: JobId) -> Result<Option<KnownJob>> {
-    sqlx::query!("select id from jobs where id = $1 for update", id.0)
-        .fetch_optional(tx.on())
-        .await?;
+    sqlx::query!("select id from jobs where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), id).await
 }
 

@@ -22,9 +22,7 @@ pub(crate) fn role_number(role: Role) -> i16 {
 }
 
 pub(crate) fn role_numbered(number: i16) -> Option<Role> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|index| Role::ALL.get(index).copied())
+    usize::try_from(number).ok().and_then(|index| Role::ALL.get(index).copied())
 }
 
 /// The highest role of a user on a project (or a group) by memberships on it or on groups above.

@@ -3,7 +3,8 @@
 use crate::error::{parsed, stored};
 use crate::{Result, Tx};
 use jobpass_domain::ids::{GroupId, PipelineId, ProjectId, RunnerId};
-use jobpass_domain::pipeline::{PipelineFacts, RefType, Trigger};
+use jobpass_domain::pipeline::{PipelineFacts, Trigger};
+use jobpass_domain::refs::RefType;
 use jobpass_domain::text::Label;
 use sqlx::PgExecutor;
 
@@ -79,13 +80,9 @@ pub async fn project_of(db: impl PgExecutor<'_>, id: PipelineId) -> Result<Optio
 /// Ends the jobs that the run has: those of one runner, or all. Answers how many this call ended.
 pub async fn finish(tx: &mut Tx, id: PipelineId, of_runner: Option<RunnerId>) -> Result<u64> {
     let now = tx.now();
-    sqlx::query!(
-        "update pipelines set finished_at = $2 where id = $1 and finished_at is null",
-        id.0,
-        now
-    )
-    .execute(tx.on())
-    .await?;
+    sqlx::query!("update pipelines set finished_at = $2 where id = $1 and finished_at is null", id.0, now)
+        .execute(tx.on())
+        .await?;
     let finished = sqlx::query!(
         "update jobs set ended_at = $2, state = case when lease_until <= $2 then 'lost' else 'finished' end
          where pipeline_id = $1 and state = 'running' and ($3::uuid is null or runner_id = $3)",
@@ -100,8 +97,6 @@ pub async fn finish(tx: &mut Tx, id: PipelineId, of_runner: Option<RunnerId>) ->
 
 /// Ends every token minted in the run so far.
 pub async fn raise_epoch(tx: &mut Tx, id: PipelineId) -> Result<()> {
-    sqlx::query!("update pipelines set epoch = epoch + 1 where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("update pipelines set epoch = epoch + 1 where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }

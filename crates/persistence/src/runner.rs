@@ -72,9 +72,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: RunnerId) -> Result<Option<Runner
 
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: RunnerId) -> Result<Option<Runner>> {
-    sqlx::query!("select id from runners where id = $1 for update", id.0)
-        .fetch_optional(tx.on())
-        .await?;
+    sqlx::query!("select id from runners where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), id).await
 }
 
@@ -117,9 +115,7 @@ pub async fn update(tx: &mut Tx, runner: &Runner) -> Result<()> {
 
 /// With it go its secrets; what was minted under it is dead from here on.
 pub async fn delete(tx: &mut Tx, id: RunnerId) -> Result<()> {
-    sqlx::query!("delete from runners where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from runners where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 
@@ -135,8 +131,6 @@ pub async fn ids_on(tx: &mut Tx, place: Place) -> Result<Vec<RunnerId>> {
 
 /// Ends every token minted under the runner so far.
 pub async fn raise_epoch(tx: &mut Tx, id: RunnerId) -> Result<()> {
-    sqlx::query!("update runners set epoch = epoch + 1 where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("update runners set epoch = epoch + 1 where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }

@@ -77,9 +77,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: ServiceId) -> Result<Option<Servi
 
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<Option<Service>> {
-    sqlx::query!("select id from services where id = $1 for update", id.0)
-        .fetch_optional(tx.on())
-        .await?;
+    sqlx::query!("select id from services where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), id).await
 }
 
@@ -119,9 +117,7 @@ pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
 }
 
 pub async fn delete(tx: &mut Tx, id: ServiceId) -> Result<()> {
-    sqlx::query!("delete from services where id = $1", id.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from services where id = $1", id.0).execute(tx.on()).await?;
     Ok(())
 }
 

@@ -46,10 +46,11 @@ async fn make_template(server: &PgConnectOptions) -> Result<String> {
     let template = format!("jobpass_template_{:x}", hasher.finish());
     let mut connection = server.connect().await?;
     run(&mut connection, "select pg_advisory_lock(hashtextextended('jobpass.template', 0))".to_owned()).await?;
-    let known: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1 and not datallowconn)")
-        .bind(&template)
-        .fetch_one(&mut connection)
-        .await?;
+    let known: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1 and not datallowconn)")
+            .bind(&template)
+            .fetch_one(&mut connection)
+            .await?;
     if !known {
         run(&mut connection, format!("drop database if exists {template} with (force)")).await?;
         run(&mut connection, format!("create database {template}")).await?;

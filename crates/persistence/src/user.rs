@@ -44,16 +44,11 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<()> {
 /// By id or name.
 pub async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<User>> {
     let id = Uuid::parse_str(key).ok();
-    sqlx::query_as!(
-        Row,
-        "select id, name, administrator, created_at from users where id = $1 or name = $2",
-        id,
-        key
-    )
-    .fetch_optional(db)
-    .await?
-    .map(Row::into_user)
-    .transpose()
+    sqlx::query_as!(Row, "select id, name, administrator, created_at from users where id = $1 or name = $2", id, key)
+        .fetch_optional(db)
+        .await?
+        .map(Row::into_user)
+        .transpose()
 }
 
 /// By id or name, held until the transaction ends.
@@ -100,9 +95,7 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<()> {
 
 /// With the user go memberships and API tokens; no job ends.
 pub async fn delete(tx: &mut Tx, user: UserId) -> Result<()> {
-    sqlx::query!("delete from users where id = $1", user.0)
-        .execute(tx.on())
-        .await?;
+    sqlx::query!("delete from users where id = $1", user.0).execute(tx.on()).await?;
     Ok(())
 }
 
@@ -181,13 +174,9 @@ pub async fn find_token(db: impl PgExecutor<'_>, id: UserTokenId) -> Result<Opti
 
 pub async fn revoke_token(tx: &mut Tx, id: UserTokenId) -> Result<()> {
     let now = tx.now();
-    sqlx::query!(
-        "update user_tokens set revoked_at = $2 where id = $1 and revoked_at is null",
-        id.0,
-        now
-    )
-    .execute(tx.on())
-    .await?;
+    sqlx::query!("update user_tokens set revoked_at = $2 where id = $1 and revoked_at is null", id.0, now)
+        .execute(tx.on())
+        .await?;
     Ok(())
 }
 

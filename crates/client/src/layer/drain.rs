@@ -13,9 +13,7 @@ const NO_LONGER_THAN: Duration = Duration::from_secs(5);
 
 /// Within bounds, so that refused requests do not cost more than answered ones.
 pub(super) async fn drain<B: Body>(headers: &HeaderMap, body: B) {
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     // Whoever waits for "100 Continue" has sent nothing yet, and will not once it is refused.
     if headers.contains_key(EXPECT) || length.is_some_and(|length: usize| length > AT_MOST) {
         return;

@@ -38,18 +38,12 @@ impl Refusal {
 
     pub(super) fn no_token() -> Refusal {
         let text = "a job token is needed here, as Bearer or as the password of Basic";
-        Refusal {
-            challenge: Some(String::new()),
-            ..Refusal::new(StatusCode::UNAUTHORIZED, text)
-        }
+        Refusal { challenge: Some(String::new()), ..Refusal::new(StatusCode::UNAUTHORIZED, text) }
     }
 
     pub(super) fn no_decision() -> Refusal {
         let text = "no decision can be had at the moment, so nothing is let through; try again soon";
-        Refusal {
-            reason: Some("unavailable".into()),
-            ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
-        }
+        Refusal { reason: Some("unavailable".into()), ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text) }
     }
 
     pub(super) fn decided(decision: &Decision, ask: &Ask) -> Refusal {
@@ -57,10 +51,7 @@ impl Refusal {
             Refusal {
                 reason: Some(decision.reason.clone()),
                 challenge: Some(", error=\"invalid_token\"".into()),
-                ..Refusal::new(
-                    StatusCode::UNAUTHORIZED,
-                    format!("this token is not valid here ({})", decision.reason),
-                )
+                ..Refusal::new(StatusCode::UNAUTHORIZED, format!("this token is not valid here ({})", decision.reason))
             }
         } else {
             Refusal {
@@ -87,10 +78,7 @@ impl Refusal {
         }
         // Basic comes first and always: git sends a password only after it was asked for one so.
         if let Some(error) = &self.challenge {
-            let challenges = [
-                format!("Basic realm=\"{realm}\""),
-                format!("Bearer realm=\"{realm}\"{error}"),
-            ];
+            let challenges = [format!("Basic realm=\"{realm}\""), format!("Bearer realm=\"{realm}\"{error}")];
             for challenge in challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok()) {
                 headers.append(WWW_AUTHENTICATE, challenge);
             }
@@ -98,12 +86,7 @@ impl Refusal {
     }
 
     fn new(status: StatusCode, text: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
-            text: text.into(),
-            reason: None,
-            challenge: None,
-        }
+        Refusal { status, text: text.into(), reason: None, challenge: None }
     }
 }
 
@@ -119,11 +102,7 @@ fn is_dead(decision: &Decision) -> bool {
 
 /// `repositories:read on acme/lib (no_grant)`; with a reason for each where they differ.
 fn lacks(decision: &Decision, ask: &Ask) -> String {
-    let missing = if decision.missing.is_empty() {
-        ask.permissions()
-    } else {
-        &decision.missing
-    };
+    let missing = if decision.missing.is_empty() { ask.permissions() } else { &decision.missing };
     let project = ask.project();
     if decision.reasons.iter().all(|missing| missing.reason == decision.reason) {
         format!("{} on {project} ({})", missing.join(", "), decision.reason)

@@ -68,11 +68,7 @@ impl Template {
                 }
             }
         }
-        if raw.next().is_some() {
-            Err(no_match())
-        } else {
-            Ok(found)
-        }
+        if raw.next().is_some() { Err(no_match()) } else { Ok(found) }
     }
 }
 
@@ -80,21 +76,13 @@ impl Segment {
     fn parse(text: &str) -> Result<Segment, Misconfigured> {
         let Some(name) = text.strip_prefix('{') else {
             let plain = !text.is_empty() && !text.contains(['{', '}', '%']);
-            return if plain {
-                Ok(Segment::Literal(text.into()))
-            } else {
-                Err(Misconfigured::Template)
-            };
+            return if plain { Ok(Segment::Literal(text.into())) } else { Err(Misconfigured::Template) };
         };
         match name.strip_suffix('}').ok_or(Misconfigured::Template)? {
             "project" => Ok(Segment::Project),
             name => Ok(match name.strip_prefix('*') {
-                Some(rest) => Segment::Rest {
-                    names: rest == "resource_name",
-                },
-                None => Segment::One {
-                    names: name == "resource_name",
-                },
+                Some(rest) => Segment::Rest { names: rest == "resource_name" },
+                None => Segment::One { names: name == "resource_name" },
             }),
         }
     }
@@ -169,25 +157,11 @@ mod tests {
         for (template, path, project, name) in [
             (packages, "/acme%2Flib/npm/@acme%2fui", "acme/lib", None),
             (packages, "/acme%2flib/npm/a/b/c", "acme/lib", None),
-            (
-                packages,
-                "/0191d2b4-0000-7000-8000-000000000000/npm/x",
-                "0191d2b4-0000-7000-8000-000000000000",
-                None,
-            ),
-            (
-                states,
-                "/v1/acme%2Finfra/state/prod%20eu",
-                "acme/infra",
-                Some("prod eu"),
-            ),
+            (packages, "/0191d2b4-0000-7000-8000-000000000000/npm/x", "0191d2b4-0000-7000-8000-000000000000", None),
+            (states, "/v1/acme%2Finfra/state/prod%20eu", "acme/infra", Some("prod eu")),
             (named, "/acme/npm/@acme/ui", "acme", Some("npm/@acme/ui")),
         ] {
-            assert_eq!(
-                found(template, path),
-                Some((project.into(), name.map(str::to_owned))),
-                "{path}"
-            );
+            assert_eq!(found(template, path), Some((project.into(), name.map(str::to_owned))), "{path}");
         }
     }
 
@@ -227,15 +201,8 @@ mod tests {
 
     #[test]
     fn templates() {
-        for bad in [
-            "",
-            "{project}",
-            "/npm",
-            "/{project}/{project}",
-            "/{*rest}/{project}",
-            "/{project",
-            "/{project}//x",
-        ] {
+        for bad in ["", "{project}", "/npm", "/{project}/{project}", "/{*rest}/{project}", "/{project", "/{project}//x"]
+        {
             assert!(Template::parse(bad).is_err(), "{bad}");
         }
     }

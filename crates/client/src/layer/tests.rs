@@ -26,51 +26,30 @@ struct Seen {
 
 impl Seen {
     fn header(&self, name: &str) -> Vec<&str> {
-        self.headers
-            .get_all(name)
-            .iter()
-            .map(|value| value.to_str().unwrap())
-            .collect()
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
     }
 }
 
 /// Says who was let in.
 async fn handler(request: Request<Body>) -> Result<Response<Body>, Infallible> {
-    let subject = request
-        .extensions()
-        .get::<Subject>()
-        .map(|subject| subject.project.clone());
+    let subject = request.extensions().get::<Subject>().map(|subject| subject.project.clone());
     assert!(request.extensions().get::<Decision>().is_some());
     Ok(Response::new(Body::from(format!("let in {subject:?}"))))
 }
 
 fn guard(service: ResourceService) -> RequirePermission {
-    RequirePermission::on_path(service, "packages:create", "/{project}/npm/{*rest}")
-        .unwrap()
-        .realm("Pack\"ages")
+    RequirePermission::on_path(service, "packages:create", "/{project}/npm/{*rest}").unwrap().realm("Pack\"ages")
 }
 
 async fn send(guard: &RequirePermission, request: Request<Body>) -> Seen {
-    let (parts, body) = guard
-        .layer(service_fn(handler))
-        .oneshot(request)
-        .await
-        .unwrap()
-        .into_parts();
+    let (parts, body) = guard.layer(service_fn(handler)).oneshot(request).await.unwrap().into_parts();
     let body = axum::body::to_bytes(body, 1 << 16).await.unwrap();
-    Seen {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    }
+    Seen { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
 fn with_token() -> Request<Body> {
     let bearer = format!("Bearer {}", secret(Kind::Job).expose());
-    Request::put(PATH)
-        .header("authorization", bearer)
-        .body(Body::from("a package"))
-        .unwrap()
+    Request::put(PATH).header("authorization", bearer).body(Body::from("a package")).unwrap()
 }
 
 async fn when(play: Play) -> Seen {
@@ -96,10 +75,7 @@ fn decision(changes: &Value) -> Play {
 async fn granted() {
     let server = Canned::playing([decision(&json!({"allowed": true, "reason": "granted", "missing": []}))]).await;
     let seen = send(&guard(server.service()), with_token()).await;
-    assert_eq!(
-        (seen.status, seen.body.as_str()),
-        (StatusCode::OK, "let in Some(\"acme/web\")")
-    );
+    assert_eq!((seen.status, seen.body.as_str()), (StatusCode::OK, "let in Some(\"acme/web\")"));
     assert!(seen.header(WOULD_DENY).is_empty());
     let requests = server.requests();
     let question: Value = serde_json::from_str(requests[0].split_once("\r\n\r\n").unwrap().1).unwrap();
@@ -122,10 +98,7 @@ async fn refused() {
     assert_eq!(seen.status, StatusCode::FORBIDDEN);
     assert_eq!(seen.header("content-type"), ["text/plain; charset=utf-8"]);
     assert_eq!(seen.header(REASON), ["no_grant"]);
-    assert_eq!(
-        seen.body,
-        "Jobpass: this job's token lacks packages:create on acme/lib (no_grant).\n"
-    );
+    assert_eq!(seen.body, "Jobpass: this job's token lacks packages:create on acme/lib (no_grant).\n");
     assert!(seen.header("www-authenticate").is_empty());
 }
 
@@ -136,45 +109,25 @@ async fn refused_for_several_reasons() {
         {"permission": "packages:create", "reason": "no_grant"},
     ]);
     let missing = json!(["packages:read", "packages:create"]);
-    let seen = when(decision(
-        &json!({"reason": "token_cap", "missing": missing, "reasons": reasons}),
-    ))
-    .await;
+    let seen = when(decision(&json!({"reason": "token_cap", "missing": missing, "reasons": reasons}))).await;
     let text = "Jobpass: this job's token lacks packages:read (token_cap), packages:create (no_grant) on acme/lib.\n";
     assert_eq!(seen.body, text);
 }
 
 #[tokio::test]
 async fn a_dead_token_is_challenged() {
-    for reason in [
-        "unknown",
-        "revoked",
-        "expired",
-        "job_over",
-        "lease_lost",
-        "parent",
-        "audience",
-    ] {
+    for reason in ["unknown", "revoked", "expired", "job_over", "lease_lost", "parent", "audience"] {
         let seen = when(decision(&json!({"reason": reason, "subject": null}))).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{reason}");
-        assert_eq!(
-            seen.body,
-            format!("Jobpass: this token is not valid here ({reason}).\n")
-        );
-        let challenges = [
-            "Basic realm=\"Packages\"",
-            "Bearer realm=\"Packages\", error=\"invalid_token\"",
-        ];
+        assert_eq!(seen.body, format!("Jobpass: this token is not valid here ({reason}).\n"));
+        let challenges = ["Basic realm=\"Packages\"", "Bearer realm=\"Packages\", error=\"invalid_token\""];
         assert_eq!(seen.header("www-authenticate"), challenges);
     }
 }
 
 #[tokio::test]
 async fn a_service_that_is_not_shown_the_resource_does_not_call_the_token_dead() {
-    assert_eq!(
-        when(decision(&json!({"reason": "audience"}))).await.status,
-        StatusCode::FORBIDDEN
-    );
+    assert_eq!(when(decision(&json!({"reason": "audience"}))).await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
@@ -184,10 +137,7 @@ async fn what_anyone_may_do_a_dead_token_may_too() {
     let guard = guard(server.service());
     let seen = send(&guard, with_token()).await;
     assert_eq!((seen.status, seen.body.as_str()), (StatusCode::OK, "let in None"));
-    assert_eq!(
-        send(&guard.anonymous(false), with_token()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(send(&guard.anonymous(false), with_token()).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -200,10 +150,7 @@ async fn without_a_usable_token_nobody_is_asked() {
         }
         let seen = send(&guard, request.body(Body::empty()).unwrap()).await;
         assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{authorization:?}");
-        assert_eq!(
-            seen.header("www-authenticate"),
-            ["Basic realm=\"Packages\"", "Bearer realm=\"Packages\""]
-        );
+        assert_eq!(seen.header("www-authenticate"), ["Basic realm=\"Packages\"", "Bearer realm=\"Packages\""]);
     }
 }
 
@@ -211,13 +158,8 @@ async fn without_a_usable_token_nobody_is_asked() {
 async fn the_password_of_basic_is_a_token() {
     let server = Canned::playing([decision(&json!({"allowed": true, "missing": []}))]).await;
     let pair = STANDARD.encode(format!("anyone:{}", secret(Kind::Job).expose()));
-    let request = Request::get(PATH)
-        .header("authorization", format!("basic {pair}"))
-        .body(Body::empty());
-    assert_eq!(
-        send(&guard(server.service()), request.unwrap()).await.status,
-        StatusCode::OK
-    );
+    let request = Request::get(PATH).header("authorization", format!("basic {pair}")).body(Body::empty());
+    assert_eq!(send(&guard(server.service()), request.unwrap()).await.status, StatusCode::OK);
     assert!(server.requests()[0].contains(secret(Kind::Job).expose()));
 }
 
@@ -225,9 +167,7 @@ async fn the_password_of_basic_is_a_token() {
 async fn two_tokens_are_none() {
     let guard = guard(canned::service(&canned::client(canned::nobody().await)));
     let mut request = with_token();
-    request
-        .headers_mut()
-        .append("authorization", "Bearer other".parse().unwrap());
+    request.headers_mut().append("authorization", "Bearer other".parse().unwrap());
     assert_eq!(send(&guard, request).await.status, StatusCode::BAD_REQUEST);
 }
 
@@ -268,11 +208,8 @@ fn no_decision(seen: &Seen) {
 #[tokio::test]
 async fn a_path_that_is_not_clear_is_not_asked_about() {
     let guard = guard(canned::service(&canned::client(canned::nobody().await)));
-    for (path, status) in [
-        ("/acme%2F..%2Flib/npm/x", 400),
-        ("/acme%2Flib/npm/%2e%2e", 400),
-        ("/acme%2Flib/pip/x", 404),
-    ] {
+    for (path, status) in [("/acme%2F..%2Flib/npm/x", 400), ("/acme%2Flib/npm/%2e%2e", 400), ("/acme%2Flib/pip/x", 404)]
+    {
         let mut request = with_token();
         *request.uri_mut() = path.parse().unwrap();
         assert_eq!(send(&guard, request).await.status, status, "{path}");
@@ -289,10 +226,7 @@ async fn a_rule_of_ones_own() {
     assert_eq!(send(&guard, with_token()).await.status, StatusCode::FORBIDDEN);
     let mut request = with_token();
     *request.method_mut() = http::Method::DELETE;
-    assert_eq!(
-        send(&guard, request).await.body,
-        "Jobpass: this registry only takes packages.\n"
-    );
+    assert_eq!(send(&guard, request).await.body, "Jobpass: this registry only takes packages.\n");
     assert!(server.requests()[0].contains(r#"["packages:create","packages:update"]"#));
     assert_eq!(server.requests().len(), 1);
 }
@@ -316,10 +250,7 @@ async fn a_body_that_is_too_long_or_not_yet_sent_is_left_alone() {
         let server = Canned::playing([decision(&json!({}))]).await;
         let mut request = with_token().map(|_| Body::from_stream(tokio_util::io::ReaderStream::new(Untouchable)));
         request.headers_mut().insert(name, value.parse().unwrap());
-        assert_eq!(
-            send(&guard(server.service()), request).await.status,
-            StatusCode::FORBIDDEN
-        );
+        assert_eq!(send(&guard(server.service()), request).await.status, StatusCode::FORBIDDEN);
     }
 }
 

@@ -4,11 +4,12 @@
 use super::matrix::{NOW, SOURCE, live_token};
 use super::*;
 use crate::ceiling::When;
-use crate::glob::{Glob, RefPattern};
+use crate::glob::Glob;
 use crate::grant::{Conditions, Selectors, Source, VouchedBy};
 use crate::ids::{CeilingId, GroupId, ProjectId};
 use crate::permission::tests::any_set;
 use crate::pipeline::Trigger;
+use crate::refs::RefPattern;
 use proptest::option;
 use proptest::prelude::*;
 use time::Duration;

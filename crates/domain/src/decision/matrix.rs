@@ -4,12 +4,14 @@
 use super::*;
 use crate::Catalogue;
 use crate::ceiling::When;
-use crate::glob::{Glob, RefPattern};
-use crate::grant::{Conditions, CredentialScope, Selectors, Source, VouchedBy};
+use crate::glob::Glob;
+use crate::grant::{Conditions, Selectors, Source, VouchedBy};
 use crate::ids::{CeilingId, GroupId, JobTokenId, ProjectId};
 use crate::job::JobState;
-use crate::job_token::{Provenance, Revoked};
-use crate::pipeline::{RefType, Trigger};
+use crate::job_token::Revoked;
+use crate::pipeline::Trigger;
+use crate::provenance::{CredentialScope, Provenance};
+use crate::refs::{RefPattern, RefType};
 use std::fmt::Write as _;
 use time::{Duration, macros::datetime};
 use uuid::Uuid;

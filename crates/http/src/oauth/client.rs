@@ -26,29 +26,17 @@ pub(super) fn proof(parts: &Parts, form: &Form) -> Result<Option<Proof>, OAuthDe
     let posted = form.get("client_secret");
     match (header, posted) {
         (Presented::Unreadable, _) => Err(OAuthDenied::invalid_client(false)),
-        (Presented::Bearer(_) | Presented::Basic { .. }, Some(_)) => Err(OAuthDenied::invalid_request(
-            "more than one way of client authentication",
-        )),
-        (Presented::Basic { user, .. }, None) if form.get("client_id").is_some_and(|id| id != user) => Err(
-            OAuthDenied::invalid_request("client_id is not the client that authenticates"),
-        ),
-        (Presented::Basic { user, password }, None) => Ok(Some(Proof {
-            id: Some(user),
-            secret: password,
-            request,
-        })),
-        (Presented::Bearer(secret), None) => Ok(Some(Proof {
-            id: None,
-            secret,
-            request,
-        })),
+        (Presented::Bearer(_) | Presented::Basic { .. }, Some(_)) => {
+            Err(OAuthDenied::invalid_request("more than one way of client authentication"))
+        }
+        (Presented::Basic { user, .. }, None) if form.get("client_id").is_some_and(|id| id != user) => {
+            Err(OAuthDenied::invalid_request("client_id is not the client that authenticates"))
+        }
+        (Presented::Basic { user, password }, None) => Ok(Some(Proof { id: Some(user), secret: password, request })),
+        (Presented::Bearer(secret), None) => Ok(Some(Proof { id: None, secret, request })),
         (Presented::Nothing, Some(secret)) => {
             let id = form.require("client_id", "client_secret without client_id")?;
-            Ok(Some(Proof {
-                id: Some(id.to_owned()),
-                secret: Secret::new(secret.to_owned()),
-                request,
-            }))
+            Ok(Some(Proof { id: Some(id.to_owned()), secret: Secret::new(secret.to_owned()), request }))
         }
         (Presented::Nothing, None) => Ok(None),
     }
@@ -73,20 +61,14 @@ impl Proof {
     }
 
     pub(super) async fn service(&self, server: &Server) -> Result<ServiceCaller, OAuthDenied> {
-        let found = server
-            .app
-            .service(self.id.as_deref(), self.secret.expose(), self.request)
-            .await;
+        let found = server.app.service(self.id.as_deref(), self.secret.expose(), self.request).await;
         found.map_err(|refusal| self.refused(refusal))
     }
 
     /// A runner's client id is its id.
     pub(super) async fn runner(&self, server: &Server) -> Result<RunnerCaller, OAuthDenied> {
-        let found = server
-            .app
-            .runner(self.secret.expose(), self.request)
-            .await
-            .map_err(|refusal| self.refused(refusal))?;
+        let found =
+            server.app.runner(self.secret.expose(), self.request).await.map_err(|refusal| self.refused(refusal))?;
         let named = self.id.as_deref().map(|id| Uuid::try_parse(id).ok());
         if named.is_some_and(|id| id != Some(found.runner.id.0)) {
             return Err(OAuthDenied::invalid_client(false));
@@ -98,10 +80,6 @@ impl Proof {
         if !self.is_bearer() {
             return Err(OAuthDenied::invalid_client(false));
         }
-        server
-            .app
-            .holder(self.secret.expose(), self.request)
-            .await
-            .map_err(|refusal| self.refused(refusal))
+        server.app.holder(self.secret.expose(), self.request).await.map_err(|refusal| self.refused(refusal))
     }
 }

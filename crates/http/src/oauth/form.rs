@@ -16,22 +16,10 @@ impl Form {
     pub(super) async fn read(request: Request) -> Result<(Parts, Form), OAuthDenied> {
         let (parts, body) = request.into_parts();
         let essence = |value: &str| {
-            value
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
         };
-        if !parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(essence)
-        {
-            return Err(OAuthDenied::invalid_request(
-                "the body must be application/x-www-form-urlencoded",
-            ));
+        if !parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(essence) {
+            return Err(OAuthDenied::invalid_request("the body must be application/x-www-form-urlencoded"));
         }
         let bytes = read(Request::new(body), BODY_LIMIT)
             .await
@@ -65,11 +53,7 @@ impl Form {
 
     /// The words of a space-separated value.
     pub(super) fn words(&self, name: &str) -> Vec<String> {
-        self.get(name)
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect()
+        self.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 }
 

@@ -46,45 +46,24 @@ pub(crate) async fn oauth_introspect(api: Api, request: Request) -> Result<Respo
     if project.is_some_and(|project| Label::parse(project).is_err()) {
         return Err(OAuthDenied::invalid_request("project is no path and no id"));
     }
-    let active = api
-        .app
-        .introspect(&service, token, project, &form.words("permission"))
-        .await?;
+    let active = api.app.introspect(&service, token, project, &form.words("permission")).await?;
     let body = match &active {
-        Some(active) => Introspection {
-            active: true,
-            token: Some(Box::new(describe(active, &service, &api.config.issuer))),
-        },
-        None => Introspection {
-            active: false,
-            token: None,
-        },
+        Some(active) => {
+            Introspection { active: true, token: Some(Box::new(describe(active, &service, &api.config.issuer))) }
+        }
+        None => Introspection { active: false, token: None },
     };
     Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
 }
 
 fn describe(active: &Active, caller: &ServiceCaller, issuer: &str) -> ActiveToken {
-    let Active {
-        info,
-        decision,
-        catalogue,
-        project,
-        rely_until,
-        asked_permission,
-    } = active;
+    let Active { info, decision, catalogue, project, rely_until, asked_permission } = active;
     let in_project = project.is_some();
     ActiveToken {
-        scope: if in_project {
-            catalogue.expand(decision.effective).join(" ")
-        } else {
-            String::new()
-        },
+        scope: if in_project { catalogue.expand(decision.effective).join(" ") } else { String::new() },
         client_id: info.runner.to_string(),
         sub: format!("project:{}:job:{}", info.project, info.job),
-        aud: info
-            .audience
-            .clone()
-            .unwrap_or_else(|| vec![client_id(&caller.service)]),
+        aud: info.audience.clone().unwrap_or_else(|| vec![client_id(&caller.service)]),
         iss: issuer.to_owned(),
         exp: rely_until.unix_timestamp(),
         iat: info.issued_at.unix_timestamp(),

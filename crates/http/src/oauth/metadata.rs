@@ -30,8 +30,6 @@ pub(crate) async fn oauth_metadata(api: Api, headers: HeaderMap) -> Response {
         service_documentation: format!("{issuer}/docs/"),
     };
     let mut response = etag::unless_known(&headers, Tagged(metadata).into_response());
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     response
 }

@@ -49,10 +49,7 @@ pub(crate) async fn oauth_revoke(api: Api, request: Request) -> Result<StatusCod
 fn job_token(form: &Form) -> Result<&str, OAuthDenied> {
     let token = form.require("token", "token is missing")?;
     if jobpass_domain::token::parse(token).is_some_and(|parsed| parsed.kind != Kind::Job) {
-        return Err(OAuthDenied::new(
-            "unsupported_token_type",
-            "only job tokens are revoked here",
-        ));
+        return Err(OAuthDenied::new("unsupported_token_type", "only job tokens are revoked here"));
     }
     Ok(token)
 }

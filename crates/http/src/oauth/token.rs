@@ -49,38 +49,23 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
     match form.require("grant_type", "grant_type is missing")? {
         TOKEN_EXCHANGE => {}
         _ => {
-            return Err(OAuthDenied::new(
-                "unsupported_grant_type",
-                "only token exchange (RFC 8693) is supported",
-            ));
+            return Err(OAuthDenied::new("unsupported_grant_type", "only token exchange (RFC 8693) is supported"));
         }
     }
     let subject = form.require("subject_token", "subject_token is missing")?;
     if form.require("subject_token_type", "subject_token_type is missing")? != ACCESS_TOKEN {
         return Err(OAuthDenied::invalid_request("subject_token_type must be access_token"));
     }
-    if form
-        .get("requested_token_type")
-        .is_some_and(|wanted| wanted != ACCESS_TOKEN)
-    {
-        return Err(OAuthDenied::invalid_request(
-            "requested_token_type must be access_token",
-        ));
+    if form.get("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
+        return Err(OAuthDenied::invalid_request("requested_token_type must be access_token"));
     }
     if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
         return Err(OAuthDenied::invalid_request("actor tokens are not supported"));
     }
     let scope = form.words("scope");
-    let narrow = Narrow {
-        permissions: (!scope.is_empty()).then_some(scope),
-        expires_at: None,
-        audience: audience(&form)?,
-    };
-    let holder = api
-        .app
-        .holder(subject, request_id(&parts))
-        .await
-        .map_err(subject_refused)?;
+    let narrow =
+        Narrow { permissions: (!scope.is_empty()).then_some(scope), expires_at: None, audience: audience(&form)? };
+    let holder = api.app.holder(subject, request_id(&parts)).await.map_err(subject_refused)?;
     let now = api.app.clock().now();
     let answer = |minted: &Minted| Rendered {
         etag: None,
@@ -93,7 +78,8 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
 }
 
 fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
-    let expanded = |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
+    let expanded =
+        |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
     TokenResponse {
         access_token: SecretText::new(minted.secret.expose()),
         issued_token_type: ACCESS_TOKEN.to_owned(),
@@ -115,14 +101,9 @@ fn subject_refused(refusal: Refusal) -> OAuthDenied {
 
 /// `resource` and `audience` name the same thing; both must be absolute URIs (RFC 8707, section 2).
 fn audience(form: &Form) -> Result<Option<Vec<AudienceUri>>, OAuthDenied> {
-    let named: Vec<_> = [form.get("resource"), form.get("audience")]
-        .into_iter()
-        .flatten()
-        .collect();
+    let named: Vec<_> = [form.get("resource"), form.get("audience")].into_iter().flatten().collect();
     let invalid = |_| OAuthDenied::new("invalid_target", "an audience is an absolute URI without fragment");
-    let parsed = named
-        .into_iter()
-        .map(|uri| AudienceUri::parse(uri).map_err(invalid))
-        .collect::<Result<Vec<_>, _>>()?;
+    let parsed =
+        named.into_iter().map(|uri| AudienceUri::parse(uri).map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
     Ok((!parsed.is_empty()).then_some(parsed))
 }

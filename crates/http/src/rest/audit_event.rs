@@ -16,32 +16,20 @@ use jobpass_domain::place::Place;
 #[utoipa::path(get, path = "/v1/audit-events", tag = "audit", responses((status = 200, body = List<AuditEvent>)),
     params(("project" = Option<String>, Query, description = "Path or id: events of this project"),
            ("group" = Option<String>, Query, description = "Path or id: events of this group and all below it")))]
-pub(crate) async fn audit_event_list(
-    api: Api,
-    by: SignedIn,
-    of: Of,
-) -> Result<Json<List<AuditEvent>>, Denied> {
+pub(crate) async fn audit_event_list(api: Api, by: SignedIn, of: Of) -> Result<Json<List<AuditEvent>>, Denied> {
     let person = by.0;
     let place = match (of.project, of.group) {
         (Some(_), Some(_)) => {
             return Err(Refusal::invalid("?group", "one_place", "a project or a group, not both").into());
         }
-        (Some(project), None) => Place::Project(
-            api.app
-                .project(person, &project)
-                .await?
-                .require(Role::Owner)?
-                .project
-                .id,
-        ),
+        (Some(project), None) => {
+            Place::Project(api.app.project(person, &project).await?.require(Role::Owner)?.project.id)
+        }
         (None, Some(group)) => Place::Group(api.app.group(person, &group).await?.require(Role::Owner)?.group.id),
         (None, None) if person.user.administrator => Place::Instance,
         (None, None) => return Err(Refusal::Forbidden { needs: "administrator" }.into()),
     };
-    Ok(Json(render::list(
-        api.app.list_audit_events(place, &of.page.0).await?,
-        render::audit_event,
-    )))
+    Ok(Json(render::list(api.app.list_audit_events(place, &of.page.0).await?, render::audit_event)))
 }
 
 /// Whose events.
@@ -56,11 +44,7 @@ impl<S: Sync> FromRequestParts<S> for Of {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Of, Denied> {
-        let mut of = Of {
-            project: None,
-            group: None,
-            page: Page::beside(parts, &["project", "group"])?,
-        };
+        let mut of = Of { project: None, group: None, page: Page::beside(parts, &["project", "group"])? };
         for (name, value) in query(parts) {
             match name.as_str() {
                 "project" => of.project = Some(checked_text("?project", value)?),

@@ -39,9 +39,7 @@ pub(crate) enum OneOrManyAnswers {
 pub(crate) async fn authorize(api: Api, by: Service, body: Body<Value, { 8 * 64 * 1024 }>) -> Result<Response, Denied> {
     if body.value.get("questions").is_none() {
         if body.raw.len() > crate::extract::BODY_LIMIT {
-            return Err(Denied::TooLarge {
-                limit: crate::extract::BODY_LIMIT,
-            });
+            return Err(Denied::TooLarge { limit: crate::extract::BODY_LIMIT });
         }
         let answer = one(&api, &by.0, parse(&body.raw)?).await?;
         return Ok(Json(answer).into_response());
@@ -64,11 +62,7 @@ async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Dec
         project: question.project.map(String::from),
         permissions: question.permissions,
         resource_name: question.resource_name.map(String::from),
-        resource_names: question
-            .resource_names
-            .into_iter()
-            .map(|(resource, name)| (resource, name.into()))
-            .collect(),
+        resource_names: question.resource_names.into_iter().map(|(resource, name)| (resource, name.into())).collect(),
     };
     Ok(render::decision(&api.app.authorize(by, &ask).await?))
 }

@@ -13,10 +13,7 @@ use jobpass_api::{Catalogue, NewResource, Resource};
 #[utoipa::path(get, path = "/v1/catalogue", tag = "catalogue", responses((status = 200, body = Catalogue)))]
 pub(crate) async fn catalogue_read(api: Api, _anyone: SignedIn, headers: HeaderMap) -> Answered {
     let catalogue = api.app.fresh_catalogue().await?;
-    Ok(etag::unless_known(
-        &headers,
-        Tagged(render::catalogue(&catalogue)).into_response(),
-    ))
+    Ok(etag::unless_known(&headers, Tagged(render::catalogue(&catalogue)).into_response()))
 }
 
 /// Add a resource type of your own; it is never removed

@@ -134,10 +134,7 @@ pub(crate) async fn group_grant_delete(
 
 async fn list(api: &Server, at: GrantPlace, page: &Page) -> Answered {
     let rows = api.app.list_grants(at.place, &page.0).await?;
-    Ok(etag::tagged_as(
-        &render::list(rows, |saved| shown(api, saved)),
-        &list_tag(at.revision),
-    ))
+    Ok(etag::tagged_as(&render::list(rows, |saved| shown(api, saved)), &list_tag(at.revision)))
 }
 
 async fn create(
@@ -159,14 +156,9 @@ async fn create(
 async fn replace(api: &Server, at: GrantPlace, still: IfMatch, list: GrantList) -> Result<Response, Denied> {
     let still = still.required()?;
     let drafts: Vec<_> = list.items.into_iter().map(draft).collect();
-    let (rows, revision) = api
-        .app
-        .grants_replace(&at, &drafts, |revision| still.holds_for(|| list_tag(revision)))
-        .await?;
-    Ok(etag::tagged_as(
-        &render::list((rows, None), |saved| shown(api, saved)),
-        &list_tag(revision),
-    ))
+    let (rows, revision) =
+        api.app.grants_replace(&at, &drafts, |revision| still.holds_for(|| list_tag(revision))).await?;
+    Ok(etag::tagged_as(&render::list((rows, None), |saved| shown(api, saved)), &list_tag(revision)))
 }
 
 async fn read(api: &Server, at: GrantPlace, id: Id) -> Result<Tagged<Grant>, Denied> {
@@ -178,10 +170,7 @@ async fn put(api: &Server, at: GrantPlace, id: Id, still: IfMatch, new: NewGrant
     let id = GrantId(id.0);
     api.app.find_grant(at.place, id).await?;
     let still = still.required()?;
-    let saved = api
-        .app
-        .grant_put(&at, id, &draft(new), |current| still.holds(&shown(api, current)))
-        .await?;
+    let saved = api.app.grant_put(&at, id, &draft(new), |current| still.holds(&shown(api, current))).await?;
     Ok(Tagged(shown(api, &saved)))
 }
 
@@ -189,9 +178,7 @@ async fn delete(api: &Server, at: GrantPlace, id: Id, still: IfMatch) -> Result<
     let id = GrantId(id.0);
     api.app.find_grant(at.place, id).await?;
     let still = still.required()?;
-    api.app
-        .grant_delete(&at, id, |current| still.holds(&shown(api, current)))
-        .await?;
+    api.app.grant_delete(&at, id, |current| still.holds(&shown(api, current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

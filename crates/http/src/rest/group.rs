@@ -14,10 +14,8 @@ use jobpass_app::{DraftGroup, GroupChange};
 /// Create a group; at the top, administrators only
 #[utoipa::path(post, path = "/v1/groups", tag = "groups", request_body = NewGroup, responses((status = 201, body = Group)))]
 pub(crate) async fn group_create(api: Api, by: SignedIn, key: IdempotencyKey, body: Body<NewGroup>) -> Answered {
-    let draft = DraftGroup {
-        path: body.value.path,
-        floor: body.value.floor.unwrap_or(jobpass_domain::mode::Mode::Legacy),
-    };
+    let draft =
+        DraftGroup { path: body.value.path, floor: body.value.floor.unwrap_or(jobpass_domain::mode::Mode::Legacy) };
     let once = key.once("group_create", &body.raw);
     let made = api.app.group_create(&by.0, &draft, once.as_ref(), |group| {
         let body = render::group(group);
@@ -29,10 +27,7 @@ pub(crate) async fn group_create(api: Api, by: SignedIn, key: IdempotencyKey, bo
 /// The groups that you can see
 #[utoipa::path(get, path = "/v1/groups", tag = "groups", responses((status = 200, body = List<Group>)))]
 pub(crate) async fn group_list(api: Api, by: SignedIn, page: Page) -> Result<Json<List<Group>>, Denied> {
-    Ok(Json(render::list(
-        api.app.list_groups(&by.0, &page.0).await?,
-        render::group,
-    )))
+    Ok(Json(render::list(api.app.list_groups(&by.0, &page.0).await?, render::group)))
 }
 
 /// Read a group
@@ -49,22 +44,14 @@ pub(crate) async fn group_update(
     still: IfMatch,
     body: Body<GroupPatch>,
 ) -> Result<Tagged<Group>, Denied> {
-    let change = GroupChange {
-        path: body.value.path.0,
-        floor: body.value.floor.0,
-    };
-    let group = api
-        .app
-        .group_update(by.0, &change, |current| still.holds(&render::group(current)))
-        .await?;
+    let change = GroupChange { path: body.value.path.0, floor: body.value.floor.0 };
+    let group = api.app.group_update(by.0, &change, |current| still.holds(&render::group(current))).await?;
     Ok(Tagged(render::group(&group)))
 }
 
 /// Delete an empty group (owners)
 #[utoipa::path(delete, path = "/v1/groups/{group}", tag = "groups", responses((status = 204)))]
 pub(crate) async fn group_delete(api: Api, by: OwnerOfGroup, still: IfMatch) -> Result<StatusCode, Denied> {
-    api.app
-        .group_delete(by.0, |current| still.holds(&render::group(current)))
-        .await?;
+    api.app.group_delete(by.0, |current| still.holds(&render::group(current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

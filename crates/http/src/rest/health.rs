@@ -17,11 +17,8 @@ pub(crate) async fn healthz() -> &'static str {
 pub(crate) async fn readyz(api: Api) -> Response {
     match api.app.health() {
         Health::Ready => "ready\n".into_response(),
-        Health::NotReady(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            [("retry-after", "1")],
-            format!("{why}\n"),
-        )
-            .into_response(),
+        Health::NotReady(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], format!("{why}\n")).into_response()
+        }
     }
 }

@@ -41,11 +41,7 @@ pub(crate) async fn pipeline_finish(
     _nothing: NoBody,
 ) -> Result<Json<PipelineInfo>, Denied> {
     let (project, jobs_finished) = api.app.pipeline_finish(&by.0, PipelineId(id.0)).await?;
-    Ok(Json(PipelineInfo {
-        id: id.0,
-        project_id: project.0,
-        jobs_finished,
-    }))
+    Ok(Json(PipelineInfo { id: id.0, project_id: project.0, jobs_finished }))
 }
 
 /// Revoke every token minted in the run so far (maintainers)

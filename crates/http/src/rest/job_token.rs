@@ -40,11 +40,7 @@ pub(crate) async fn job_token_narrow(
 ) -> Answered {
     let once = key.once("job_token_narrow", &body.raw);
     let asked = body.value;
-    let narrow = Narrow {
-        permissions: asked.permissions,
-        expires_at: asked.expires_at,
-        audience: asked.audience,
-    };
+    let narrow = Narrow { permissions: asked.permissions, expires_at: asked.expires_at, audience: asked.audience };
     created(api.app.narrow(&by.0, &narrow, once.as_ref(), shown).await?)
 }
 
@@ -60,14 +56,7 @@ pub(crate) async fn job_token_self(api: Api, by: TokenHolder, about: About) -> R
     let (decision, catalogue) = api.app.self_access(&by.0, &project, &about.permissions).await?;
     let permissions = catalogue.expand(decision.effective);
     let missing = render::reasons(&decision, &catalogue);
-    Ok(Json(JobTokenSelf {
-        token,
-        access: Some(SelfInProject {
-            project,
-            permissions,
-            missing,
-        }),
-    }))
+    Ok(Json(JobTokenSelf { token, access: Some(SelfInProject { project, permissions, missing }) }))
 }
 
 /// Give the token up, with all that was narrowed from it (holders)
@@ -85,10 +74,7 @@ pub(crate) async fn job_token_list(
     by: MaintainerOfProject,
     page: Page,
 ) -> Result<Json<List<JobTokenInfo>>, Denied> {
-    Ok(Json(render::list(
-        api.app.list_job_tokens(by.0.project.id, &page.0).await?,
-        render::token_info,
-    )))
+    Ok(Json(render::list(api.app.list_job_tokens(by.0.project.id, &page.0).await?, render::token_info)))
 }
 
 /// Revoke a token, with all that was narrowed from it (maintainers)
@@ -133,13 +119,7 @@ impl<S: Sync> FromRequestParts<S> for About {
 }
 
 fn mint(new: NewJobToken) -> Mint {
-    let NewJobToken {
-        project,
-        pipeline,
-        job,
-        permissions,
-        audience,
-    } = new;
+    let NewJobToken { project, pipeline, job, permissions, audience } = new;
     Mint {
         project: project.into(),
         pipeline_key: pipeline.key,
@@ -167,10 +147,7 @@ fn mint(new: NewJobToken) -> Mint {
 
 /// A token has no ETag: what is shown is shown once.
 fn shown(minted: &Minted) -> Rendered {
-    Rendered {
-        etag: None,
-        body: serde_json::to_vec(&render::minted(minted)).unwrap_or_default(),
-    }
+    Rendered { etag: None, body: serde_json::to_vec(&render::minted(minted)).unwrap_or_default() }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the last expression of its callers")]

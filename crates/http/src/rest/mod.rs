@@ -11,6 +11,7 @@ pub(crate) mod job_token;
 pub(crate) mod member;
 pub(crate) mod project;
 pub(crate) mod runner;
+pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod user;
 

@@ -33,10 +33,7 @@ pub(crate) async fn project_create(api: Api, by: SignedIn, key: IdempotencyKey, 
 /// The projects that you can see
 #[utoipa::path(get, path = "/v1/projects", tag = "projects", responses((status = 200, body = List<Project>)))]
 pub(crate) async fn project_list(api: Api, by: SignedIn, page: Page) -> Result<Json<List<Project>>, Denied> {
-    Ok(Json(render::list(
-        api.app.list_projects(&by.0, &page.0).await?,
-        render::project,
-    )))
+    Ok(Json(render::list(api.app.list_projects(&by.0, &page.0).await?, render::project)))
 }
 
 /// Read a project
@@ -63,19 +60,14 @@ pub(crate) async fn project_update(
         protected_environments: patch.protected_environments.0,
         reason: patch.reason.0.map(String::from),
     };
-    let project = api
-        .app
-        .project_update(by.0, &change, |current| still.holds(&render::project(current)))
-        .await?;
+    let project = api.app.project_update(by.0, &change, |current| still.holds(&render::project(current))).await?;
     Ok(Tagged(render::project(&project)))
 }
 
 /// Delete a project with all that is in it; its tokens are dead (owners)
 #[utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", responses((status = 204)))]
 pub(crate) async fn project_delete(api: Api, by: OwnerOfProject, still: IfMatch) -> Result<StatusCode, Denied> {
-    api.app
-        .project_delete(by.0, |current| still.holds(&render::project(current)))
-        .await?;
+    api.app.project_delete(by.0, |current| still.holds(&render::project(current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,4 +1,4 @@
-//! Runners and their secrets.
+//! Runners.
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
@@ -8,9 +8,9 @@ use crate::render;
 use crate::server::Api;
 use axum::Json;
 use http::StatusCode;
-use jobpass_api::{List, LiveSecret, NewRunner, NewSecret, Revoked, Runner, RunnerPatch};
+use jobpass_api::{List, NewRunner, Revoked, Runner, RunnerPatch};
 use jobpass_app::{DraftRunner, RunnerChange};
-use jobpass_domain::ids::{RunnerId, SecretId};
+use jobpass_domain::ids::RunnerId;
 
 /// Register a runner: administrators, or maintainers for their group or project
 #[utoipa::path(post, path = "/v1/runners", tag = "runners", request_body = NewRunner, responses((status = 201, body = Runner)))]
@@ -70,55 +70,6 @@ pub(crate) async fn runner_update(
 pub(crate) async fn runner_delete(api: Api, by: SignedIn, id: Id, still: IfMatch) -> Result<StatusCode, Denied> {
     let still = |current: &jobpass_domain::runner::Runner| still.holds(&render::runner(current, None));
     api.app.runner_delete(&by.0, RunnerId(id.0), still).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// The runner's live secrets, at most two
-#[utoipa::path(get, path = "/v1/runners/{runner}/secrets", tag = "runners", responses((status = 200, body = List<LiveSecret>)))]
-pub(crate) async fn runner_secret_list(api: Api, by: SignedIn, id: Id) -> Result<Json<List<LiveSecret>>, Denied> {
-    let secrets = api.app.runner_secrets(&by.0, RunnerId(id.0)).await?;
-    Ok(Json(render::list((secrets, None), |live| {
-        render::live_secret(live, None)
-    })))
-}
-
-/// Make a second secret, to rotate without an outage
-#[utoipa::path(post, path = "/v1/runners/{runner}/secrets", tag = "runners", request_body = NewSecret,
-    responses((status = 201, body = LiveSecret)))]
-pub(crate) async fn runner_secret_create(
-    api: Api,
-    by: SignedIn,
-    id: Id,
-    key: IdempotencyKey,
-    body: Body<NewSecret>,
-) -> Answered {
-    let once = key.once("runner_secret_create", &body.raw);
-    let made = api.app.runner_secret_create(
-        &by.0,
-        RunnerId(id.0),
-        body.value.expires_at,
-        once.as_ref(),
-        |live, secret| {
-            etag::rendered(
-                &render::live_secret(live, Some(secret)),
-                &render::live_secret(live, None),
-            )
-        },
-    );
-    Ok(etag::created(made.await?))
-}
-
-/// Delete one of the runner's secrets; what it minted lives on
-#[utoipa::path(delete, path = "/v1/runners/{runner}/secrets/{secret}", tag = "runners", responses((status = 204)))]
-pub(crate) async fn runner_secret_delete(
-    api: Api,
-    by: SignedIn,
-    runner: Id<false>,
-    secret: Id,
-) -> Result<StatusCode, Denied> {
-    api.app
-        .runner_secret_delete(&by.0, RunnerId(runner.0), SecretId(secret.0))
-        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

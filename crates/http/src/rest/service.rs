@@ -1,4 +1,4 @@
-//! Resource services and their secrets (administrators).
+//! Resource services (administrators).
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
@@ -8,9 +8,9 @@ use crate::render;
 use crate::server::Api;
 use axum::Json;
 use http::StatusCode;
-use jobpass_api::{List, LiveSecret, NewSecret, NewService, Service, ServicePatch};
+use jobpass_api::{List, NewService, Service, ServicePatch};
 use jobpass_app::{DraftService, ServiceChange};
-use jobpass_domain::ids::{SecretId, ServiceId};
+use jobpass_domain::ids::ServiceId;
 use jobpass_domain::service::ANSWER_SECONDS;
 
 /// Register a resource service
@@ -79,58 +79,5 @@ pub(crate) async fn service_update(
 pub(crate) async fn service_delete(api: Api, by: Administrator, id: Id, still: IfMatch) -> Result<StatusCode, Denied> {
     let still = |current: &jobpass_domain::service::Service| still.holds(&render::service(current, None));
     api.app.service_delete(&by.0, ServiceId(id.0), still).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// The service's live secrets, at most two
-#[utoipa::path(get, path = "/v1/services/{service}/secrets", tag = "services", responses((status = 200, body = List<LiveSecret>)))]
-pub(crate) async fn service_secret_list(
-    api: Api,
-    _by: Administrator,
-    id: Id,
-) -> Result<Json<List<LiveSecret>>, Denied> {
-    let secrets = api.app.service_secrets(ServiceId(id.0)).await?;
-    Ok(Json(render::list((secrets, None), |live| {
-        render::live_secret(live, None)
-    })))
-}
-
-/// Make a second secret, to rotate without an outage
-#[utoipa::path(post, path = "/v1/services/{service}/secrets", tag = "services", request_body = NewSecret,
-    responses((status = 201, body = LiveSecret)))]
-pub(crate) async fn service_secret_create(
-    api: Api,
-    by: Administrator,
-    id: Id,
-    key: IdempotencyKey,
-    body: Body<NewSecret>,
-) -> Answered {
-    let once = key.once("service_secret_create", &body.raw);
-    let made = api.app.service_secret_create(
-        &by.0,
-        ServiceId(id.0),
-        body.value.expires_at,
-        once.as_ref(),
-        |live, secret| {
-            etag::rendered(
-                &render::live_secret(live, Some(secret)),
-                &render::live_secret(live, None),
-            )
-        },
-    );
-    Ok(etag::created(made.await?))
-}
-
-/// Delete one of the service's secrets
-#[utoipa::path(delete, path = "/v1/services/{service}/secrets/{secret}", tag = "services", responses((status = 204)))]
-pub(crate) async fn service_secret_delete(
-    api: Api,
-    by: Administrator,
-    service: Id<false>,
-    secret: Id,
-) -> Result<StatusCode, Denied> {
-    api.app
-        .service_secret_delete(&by.0, ServiceId(service.0), SecretId(secret.0))
-        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,12 +16,10 @@ use jobpass_domain::ids::UserTokenId;
 #[utoipa::path(post, path = "/v1/users", tag = "users", request_body = NewUser, responses((status = 201, body = User)))]
 pub(crate) async fn user_create(api: Api, by: Administrator, key: IdempotencyKey, body: Body<NewUser>) -> Answered {
     let (new, once) = (body.value, key.once("user_create", &body.raw));
-    let made = api
-        .app
-        .user_create(&by.0, &new.name, new.administrator, once.as_ref(), |user| {
-            let body = render::user(user);
-            etag::rendered(&body, &body)
-        });
+    let made = api.app.user_create(&by.0, &new.name, new.administrator, once.as_ref(), |user| {
+        let body = render::user(user);
+        etag::rendered(&body, &body)
+    });
     Ok(etag::created(made.await?))
 }
 
@@ -52,10 +50,7 @@ pub(crate) async fn user_update(
 ) -> Result<Tagged<User>, Denied> {
     let patch = body.value;
     let still = |current: &jobpass_domain::user::User| still.holds(&render::user(current));
-    let user = api
-        .app
-        .user_update(&by.0, &user.0, patch.name.0.as_ref(), patch.administrator.0, still)
-        .await?;
+    let user = api.app.user_update(&by.0, &user.0, patch.name.0.as_ref(), patch.administrator.0, still).await?;
     Ok(Tagged(render::user(&user)))
 }
 
@@ -67,9 +62,7 @@ pub(crate) async fn user_delete(
     user: UserKey,
     still: IfMatch,
 ) -> Result<StatusCode, Denied> {
-    api.app
-        .user_delete(&by.0, &user.0, |current| still.holds(&render::user(current)))
-        .await?;
+    api.app.user_delete(&by.0, &user.0, |current| still.holds(&render::user(current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -88,14 +81,9 @@ pub(crate) async fn user_token_create(
         read_only: new.read_only,
         expires_at: new.expires_at,
     };
-    let made = api
-        .app
-        .user_token_create(&by.0, &draft, once.as_ref(), |token, secret| {
-            etag::rendered(
-                &render::user_token(token, Some(secret)),
-                &render::user_token(token, None),
-            )
-        });
+    let made = api.app.user_token_create(&by.0, &draft, once.as_ref(), |token, secret| {
+        etag::rendered(&render::user_token(token, Some(secret)), &render::user_token(token, None))
+    });
     Ok(etag::created(made.await?))
 }
 

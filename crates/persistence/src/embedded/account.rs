@@ -24,15 +24,8 @@ impl Account {
         }
         match pgdata.metadata() {
             Ok(metadata) if metadata.uid() == 0 => Err(EmbeddedError::OwnedByRoot { path: pgdata.into() }),
-            Ok(metadata) => Account::called(
-                id(&["-un", &metadata.uid().to_string()]),
-                metadata.uid(),
-                metadata.gid(),
-            ),
-            Err(_) => ["postgres", "nobody"]
-                .into_iter()
-                .find_map(Account::named)
-                .ok_or(EmbeddedError::NoAccount),
+            Ok(metadata) => Account::called(id(&["-un", &metadata.uid().to_string()]), metadata.uid(), metadata.gid()),
+            Err(_) => ["postgres", "nobody"].into_iter().find_map(Account::named).ok_or(EmbeddedError::NoAccount),
         }
     }
 
@@ -49,25 +42,14 @@ impl Account {
     fn named(name: &str) -> Option<Account> {
         let uid = id(&["-u", name])?.parse().ok()?;
         let gid = id(&["-g", name])?.parse().ok()?;
-        Some(Account {
-            name: name.into(),
-            uid,
-            gid,
-        })
+        Some(Account { name: name.into(), uid, gid })
     }
 
     /// `std` also drops root's supplementary groups when it changes the user.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        let kept = KEPT_VARIABLES
-            .iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?)));
-        command
-            .env_clear()
-            .envs(kept)
-            .env("LC_ALL", "C")
-            .current_dir("/")
-            .stdin(Stdio::null());
+        let kept = KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(kept).env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
         if is_root() {
             command.uid(self.uid).gid(self.gid);
         }
@@ -84,11 +66,7 @@ impl Account {
             let metadata = path.metadata().map_err(EmbeddedError::at(path))?;
             if !self.can_enter(&metadata) {
                 let mode = metadata.permissions().mode() & 0o7777;
-                return Err(EmbeddedError::Unreachable {
-                    account: self.name.clone(),
-                    path: path.into(),
-                    mode,
-                });
+                return Err(EmbeddedError::Unreachable { account: self.name.clone(), path: path.into(), mode });
             }
         }
         Ok(())

@@ -34,18 +34,13 @@ impl Binaries {
         match (newest, data_major) {
             (Some(newest), Some(data)) if data > newest => Err(EmbeddedError::NewerData { folder, data, newest }),
             (Some(newest), Some(data)) => Err(EmbeddedError::OlderData { folder, data, newest }),
-            _ => Err(EmbeddedError::NoBinaries {
-                looked: places.to_vec(),
-            }),
+            _ => Err(EmbeddedError::NoBinaries { looked: places.to_vec() }),
         }
     }
 
     /// Runs as `account`, so that programs it cannot execute count as absent.
     fn at(place: &Path, account: &Account) -> Option<Binaries> {
-        let binaries = Binaries {
-            folder: place.into(),
-            major: 0,
-        };
+        let binaries = Binaries { folder: place.into(), major: 0 };
         if !binaries.initdb().is_file() || !binaries.postgres().is_file() {
             return None;
         }
@@ -66,9 +61,7 @@ impl Binaries {
 /// All folders to look in, the likeliest first.
 pub(super) fn places() -> Vec<PathBuf> {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&on_path)
-        .filter(|place| place.is_absolute())
-        .collect();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&on_path).filter(|place| place.is_absolute()).collect();
     places.extend(pg_config());
     places.extend(versioned("/usr/lib/postgresql", ""));
     places.extend(versioned("/usr", "pgsql-"));
@@ -114,10 +107,7 @@ mod tests {
 
     #[test]
     fn major_versions() {
-        assert_eq!(
-            major_in("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
-            Some(15)
-        );
+        assert_eq!(major_in("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
         assert_eq!(major_in("postgres (PostgreSQL) 18beta1"), Some(18));
         assert_eq!(major_in("postgres"), None);
     }

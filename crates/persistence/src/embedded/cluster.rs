@@ -16,11 +16,7 @@ use tokio::process::Command;
 pub(super) fn major(folder: &Folder) -> Result<Option<u32>, EmbeddedError> {
     let path = folder.pgdata().join("PG_VERSION");
     match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Some)
-            .map_err(|error| EmbeddedError::at(&path)(io::Error::other(error))),
+        Ok(text) => text.trim().parse().map(Some).map_err(|error| EmbeddedError::at(&path)(io::Error::other(error))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(EmbeddedError::at(&path)(error)),
     }
@@ -43,19 +39,12 @@ async fn run_initdb(pgdata: &Path, binaries: &Binaries, account: &Account) -> Re
     tracing::info!(folder = %pgdata.display(), "making a new PostgreSQL cluster");
     let program = binaries.initdb();
     let mut command = Command::from(account.command(&program));
-    command
-        .arg("-D")
-        .arg(pgdata)
-        .args(["-U", ROLE, "-A", "peer", "--locale=C", "-E", "UTF8"])
-        .kill_on_drop(true);
+    command.arg("-D").arg(pgdata).args(["-U", ROLE, "-A", "peer", "--locale=C", "-E", "UTF8"]).kill_on_drop(true);
     let output = command.output().await.map_err(EmbeddedError::at(&program))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(EmbeddedError::init(
-        String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        pgdata,
-    ))
+    Err(EmbeddedError::init(String::from_utf8_lossy(&output.stderr).trim().to_owned(), pgdata))
 }
 
 /// Peer authentication needs the names of those who may be [`ROLE`]. They are written at each start, because the next one may

@@ -47,12 +47,7 @@ pub enum EmbeddedError {
          jobpass as its owner, change the owner, or name another data folder",
         .path.display(), .blamed.display()
     )]
-    Denied {
-        path: PathBuf,
-        user: u32,
-        blamed: PathBuf,
-        owner: u32,
-    },
+    Denied { path: PathBuf, user: u32, blamed: PathBuf, owner: u32 },
 
     #[error(
         "PostgreSQL runs as the user {account}, who cannot enter {} (mode {mode:04o}): allow it with `chmod o+x`, or name a data \
@@ -124,27 +119,16 @@ impl EmbeddedError {
         move |source| match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => denied(path),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => EmbeddedError::DiskFull { path: path.into() },
-            _ => EmbeddedError::Io {
-                path: path.into(),
-                source,
-            },
+            _ => EmbeddedError::Io { path: path.into(), source },
         }
     }
 
     pub(super) fn init(log: String, path: &Path) -> EmbeddedError {
-        if is_disk_full(&log) {
-            EmbeddedError::DiskFull { path: path.into() }
-        } else {
-            EmbeddedError::Init { log }
-        }
+        if is_disk_full(&log) { EmbeddedError::DiskFull { path: path.into() } } else { EmbeddedError::Init { log } }
     }
 
     pub(super) fn died(log: String, path: &Path) -> EmbeddedError {
-        if is_disk_full(&log) {
-            EmbeddedError::DiskFull { path: path.into() }
-        } else {
-            EmbeddedError::Died { log }
-        }
+        if is_disk_full(&log) { EmbeddedError::DiskFull { path: path.into() } } else { EmbeddedError::Died { log } }
     }
 }
 
@@ -154,12 +138,7 @@ fn denied(path: &Path) -> EmbeddedError {
         .ancestors()
         .find_map(|blamed| Some((blamed.to_path_buf(), blamed.metadata().ok()?.uid())))
         .unwrap_or_else(|| (path.to_path_buf(), 0));
-    EmbeddedError::Denied {
-        path: path.into(),
-        user: rustix::process::geteuid().as_raw(),
-        blamed,
-        owner,
-    }
+    EmbeddedError::Denied { path: path.into(), user: rustix::process::geteuid().as_raw(), blamed, owner }
 }
 
 /// The programs run under `LC_ALL=C`, so that this is the one wording.
@@ -168,9 +147,5 @@ fn is_disk_full(log: &str) -> bool {
 }
 
 fn list(paths: &[PathBuf]) -> String {
-    paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }

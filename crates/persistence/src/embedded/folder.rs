@@ -30,17 +30,11 @@ pub(super) struct Lock {
 impl Folder {
     pub(super) fn create(path: &Path) -> Result<Folder, EmbeddedError> {
         if !path.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o711)
-                .create(path)
-                .map_err(EmbeddedError::at(path))?;
+            DirBuilder::new().recursive(true).mode(0o711).create(path).map_err(EmbeddedError::at(path))?;
             // Again, because the mode of a new folder is cut by the umask.
             fs::set_permissions(path, Permissions::from_mode(0o711)).map_err(EmbeddedError::at(path))?;
         }
-        Ok(Folder {
-            path: path.canonicalize().map_err(EmbeddedError::at(path))?,
-        })
+        Ok(Folder { path: path.canonicalize().map_err(EmbeddedError::at(path))? })
     }
 
     pub(super) fn existing(path: &Path) -> Result<Option<Folder>, EmbeddedError> {
@@ -88,13 +82,7 @@ impl Folder {
     /// Tries for half a second: a server that is just ending, or an instant of [`Folder::is_locked`], is no reason to refuse.
     pub(super) async fn lock(&self) -> Result<Lock, EmbeddedError> {
         let path = self.lock_file();
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(&path);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
         let mut file = open.map_err(EmbeddedError::at(&path))?;
         for _ in 0..LOCK_TRIES {
             if try_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(EmbeddedError::at(&path))? {
@@ -104,10 +92,7 @@ impl Folder {
             tokio::time::sleep(LOCK_PAUSE).await;
         }
         let pid = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-        Err(EmbeddedError::InUse {
-            folder: self.path.clone(),
-            pid,
-        })
+        Err(EmbeddedError::InUse { folder: self.path.clone(), pid })
     }
 
     pub(super) fn is_locked(&self) -> Result<bool, EmbeddedError> {

@@ -55,20 +55,11 @@ impl Postmaster {
         let (log, log_from) = folder.open_log()?;
         let also_log = log.try_clone().map_err(EmbeddedError::at(&program))?;
         let mut command = Command::from(account.command(&program));
-        command
-            .arg("-D")
-            .arg(folder.pgdata())
-            .args(settings(folder, socket))
-            .stdout(also_log)
-            .stderr(log);
+        command.arg("-D").arg(folder.pgdata()).args(settings(folder, socket)).stdout(also_log).stderr(log);
         // Its own group: Ctrl-C in a terminal reaches the server only, which then ends Postgres last.
         command.process_group(0);
         let child = command.spawn().map_err(EmbeddedError::at(&program))?;
-        Ok(Postmaster {
-            child,
-            log: folder.log(),
-            log_from,
-        })
+        Ok(Postmaster { child, log: folder.log(), log_from })
     }
 
     /// Resolves when the process has ended and is reaped; may be called again.
@@ -99,10 +90,7 @@ impl Postmaster {
         let from = usize::try_from(self.log_from).unwrap_or(usize::MAX);
         let text = String::from_utf8_lossy(log.get(from..).unwrap_or_default());
         let lines: Vec<&str> = text.lines().collect();
-        lines
-            .get(lines.len().saturating_sub(LOG_LINES_SHOWN)..)
-            .unwrap_or_default()
-            .join("\n")
+        lines.get(lines.len().saturating_sub(LOG_LINES_SHOWN)..).unwrap_or_default().join("\n")
     }
 }
 
@@ -121,10 +109,7 @@ fn settings(folder: &Folder, socket: &SocketFolder) -> Vec<String> {
         format!("ident_file={}", folder.ident().display()),
     ];
     let fixed = SETTINGS.into_iter().map(str::to_owned);
-    fixed
-        .chain(places)
-        .flat_map(|setting| ["-c".to_owned(), setting])
-        .collect()
+    fixed.chain(places).flat_map(|setting| ["-c".to_owned(), setting]).collect()
 }
 
 /// What Postgres writes of itself into its folder: the process id in the first line, the socket's folder in the fifth.
@@ -163,10 +148,7 @@ pub(super) async fn end_orphan(pgdata: &Path) -> Result<(), EmbeddedError> {
         return Ok(());
     };
     if serves(orphan.pid, pgdata) {
-        tracing::warn!(
-            pid = orphan.pid.as_raw_nonzero(),
-            "ending the PostgreSQL that a killed server left behind"
-        );
+        tracing::warn!(pid = orphan.pid.as_raw_nonzero(), "ending the PostgreSQL that a killed server left behind");
         end_stranger(orphan.pid, pgdata).await?;
     }
     socket::remove_abandoned(&orphan.socket_folder, pgdata);
@@ -189,9 +171,7 @@ async fn end_stranger(pid: Pid, pgdata: &Path) -> Result<(), EmbeddedError> {
             return Ok(());
         }
     }
-    Err(EmbeddedError::OrphanStays {
-        pid: pid.as_raw_nonzero().get(),
-    })
+    Err(EmbeddedError::OrphanStays { pid: pid.as_raw_nonzero().get() })
 }
 
 /// Whether the process is a Postgres on this folder; a zombie, which has no command line, is not.
@@ -207,10 +187,8 @@ fn command_line(pid: Pid) -> Option<String> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         return Some(String::from_utf8_lossy(&line).replace('\0', " "));
     }
-    let output = std::process::Command::new("ps")
-        .args(["-ww", "-o", "command=", "-p", &pid.to_string()])
-        .output()
-        .ok()?;
+    let output =
+        std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -63,9 +63,7 @@ fn new_folder(parent: &Path) -> io::Result<PathBuf> {
 
 /// Clears up after a killed server, if `folder` is still its own: names come back when process ids do.
 pub(super) fn remove_abandoned(folder: &Path, pgdata: &Path) {
-    let is_named_so = folder
-        .file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+    let is_named_so = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
     let lock = fs::read_to_string(folder.join(lock_name())).unwrap_or_default();
     // The second line is the folder of the Postgres that made the lock.
     let is_anothers = lock.lines().nth(1).is_some_and(|owner| Path::new(owner) != pgdata);

@@ -37,9 +37,5 @@ pub(super) async fn supervise(server: Server, mut postmaster: Postmaster, mut st
 
 fn report(postmaster: &Postmaster, status: std::io::Result<std::process::ExitStatus>) {
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    tracing::error!(
-        status,
-        log = postmaster.log_tail(),
-        "PostgreSQL ended unexpectedly; restarting it"
-    );
+    tracing::error!(status, log = postmaster.log_tail(), "PostgreSQL ended unexpectedly; restarting it");
 }

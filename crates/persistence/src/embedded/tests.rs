@@ -49,18 +49,13 @@ impl Drop for TempFolder {
 
 async fn write_note(options: &PgConnectOptions) {
     let mut connection = options.connect().await.unwrap();
-    sqlx::query("create table note as select 'kept' as text")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("create table note as select 'kept' as text").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
 async fn read_note(options: &PgConnectOptions) -> Result<String, sqlx::Error> {
     let mut connection = options.connect().await?;
-    sqlx::query_scalar("select text from note")
-        .fetch_one(&mut connection)
-        .await
+    sqlx::query_scalar("select text from note").fetch_one(&mut connection).await
 }
 
 async fn until_note_is_read(options: &PgConnectOptions) -> String {
@@ -89,11 +84,8 @@ async fn data_and_settings_survive_a_restart_and_nothing_stays_behind() {
     assert_eq!(read_note(&second.connect_options()).await.unwrap(), "kept");
     let mut connection = second.connect_options().connect().await.unwrap();
     for (setting, value) in [("fsync", "on"), ("listen_addresses", ""), ("server_encoding", "UTF8")] {
-        let current: String = sqlx::query_scalar("select current_setting($1)")
-            .bind(setting)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let current: String =
+            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(&mut connection).await.unwrap();
         assert_eq!(current, value, "{setting}");
     }
     second.stop().await;
@@ -107,10 +99,7 @@ async fn a_killed_postgres_is_restarted_where_it_was() {
     let killed = folder.pid_file().pid;
     kill_process(killed, Signal::KILL).unwrap();
     let restarted = async {
-        while PidFile::read(&folder.pgdata())
-            .unwrap()
-            .is_none_or(|file| file.pid == killed)
-        {
+        while PidFile::read(&folder.pgdata()).unwrap().is_none_or(|file| file.pid == killed) {
             sleep(READY_POLL).await;
         }
     };
@@ -127,9 +116,7 @@ async fn the_orphan_of_a_killed_server_does_not_block_the_next() {
     server.answer(&mut postmaster).await.unwrap();
     write_note(&server.options(DATABASE)).await;
     let orphan = folder.pid_file();
-    let Server {
-        _lock: lock, socket, ..
-    } = server;
+    let Server { _lock: lock, socket, .. } = server;
     // As after kill -9: nobody waits for the process, the socket's folder stays, and the lock is free.
     std::mem::forget((postmaster, socket));
     drop(lock);
@@ -145,11 +132,7 @@ async fn the_orphan_of_a_killed_server_does_not_block_the_next() {
 async fn a_pid_file_that_names_some_other_process_does_not_block() {
     let folder = TempFolder::new();
     Embedded::start(&folder.0).await.unwrap().stop().await;
-    let stale = format!(
-        "{}\n{}\n0\n5432\n/nowhere\n\n",
-        std::process::id(),
-        folder.pgdata().display()
-    );
+    let stale = format!("{}\n{}\n0\n5432\n/nowhere\n\n", std::process::id(), folder.pgdata().display());
     fs::write(folder.pgdata().join("postmaster.pid"), stale).unwrap();
     Embedded::start(&folder.0).await.unwrap().stop().await;
 }
@@ -171,10 +154,7 @@ async fn one_server_at_a_time_and_others_find_it() {
     let embedded = Embedded::start(&folder.0).await.unwrap();
     write_note(&embedded.connect_options()).await;
     let second = Embedded::start(&folder.0).await.unwrap_err();
-    assert!(
-        matches!(&second, EmbeddedError::InUse { pid, .. } if *pid == std::process::id().to_string()),
-        "{second}"
-    );
+    assert!(matches!(&second, EmbeddedError::InUse { pid, .. } if *pid == std::process::id().to_string()), "{second}");
     let found = running(&folder.0).unwrap().unwrap();
     assert_eq!(read_note(&found).await.unwrap(), "kept");
     embedded.stop().await;
@@ -213,9 +193,7 @@ async fn data_of_an_older_postgres_is_refused() {
 #[tokio::test]
 async fn without_binaries_the_error_says_where_it_looked() {
     let folder = TempFolder::new();
-    let error = Server::prepare(&folder.0, &[PathBuf::from("/nowhere/bin")])
-        .await
-        .unwrap_err();
+    let error = Server::prepare(&folder.0, &[PathBuf::from("/nowhere/bin")]).await.unwrap_err();
     assert!(matches!(error, EmbeddedError::NoBinaries { .. }), "{error}");
     assert!(error.to_string().contains("/nowhere/bin"));
 }
@@ -226,19 +204,13 @@ async fn a_start_that_fails_shows_the_end_of_the_log() {
     Embedded::start(&folder.0).await.unwrap().stop().await;
     fs::write(folder.pgdata().join("postgresql.auto.conf"), "no_such_setting = 1\n").unwrap();
     let error = Embedded::start(&folder.0).await.unwrap_err();
-    assert!(
-        matches!(&error, EmbeddedError::Died { log } if log.contains("no_such_setting")),
-        "{error}"
-    );
+    assert!(matches!(&error, EmbeddedError::Died { log } if log.contains("no_such_setting")), "{error}");
 }
 
 #[test]
 fn a_full_disk_is_named() {
     let log = "FATAL:  could not write to file \"pg_wal/xlogtemp.1\": No space left on device".to_owned();
-    assert!(matches!(
-        EmbeddedError::died(log, Path::new("/data")),
-        EmbeddedError::DiskFull { .. }
-    ));
+    assert!(matches!(EmbeddedError::died(log, Path::new("/data")), EmbeddedError::DiskFull { .. }));
 }
 
 #[cfg(target_os = "linux")]
