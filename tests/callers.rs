@@ -6,7 +6,18 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 const CALLERS: [&str; 12] = [
-    "nobody", "runner", "other runner", "service", "job token", "guest", "reporter", "developer", "maintainer", "owner", "stranger", "admin",
+    "nobody",
+    "runner",
+    "other runner",
+    "service",
+    "job token",
+    "guest",
+    "reporter",
+    "developer",
+    "maintainer",
+    "owner",
+    "stranger",
+    "admin",
 ];
 
 /// A call that would do something, on things made for it alone.
@@ -108,7 +119,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
     let field = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
     Some(match operation {
         "catalogue_read" => call("/v1/catalogue"),
-        "resource_create" => call("/v1/catalogue/resources").json(json!({ "name": format!("type_{n}"), "description": "d" })),
+        "resource_create" => {
+            call("/v1/catalogue/resources").json(json!({ "name": format!("type_{n}"), "description": "d" }))
+        }
 
         "group_list" => call("/v1/groups"),
         "group_create" => call("/v1/groups").json(json!({ "path": format!("acme/new{n}") })),
@@ -139,7 +152,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "user_list" => call("/v1/users"),
         "user_create" => call("/v1/users").json(json!({ "name": format!("new{n}") })),
         "user_read" => call(format!("/v1/users/{}", make.user().await)),
-        "user_update" => call(format!("/v1/users/{}", make.user().await)).json(json!({ "name": format!("renamed{n}") })),
+        "user_update" => {
+            call(format!("/v1/users/{}", make.user().await)).json(json!({ "name": format!("renamed{n}") }))
+        }
         "user_delete" => call(format!("/v1/users/{}", make.user().await)),
         "user_token_list" => call("/v1/user-tokens"),
         "user_token_create" => call("/v1/user-tokens").json(json!({ "user": make.user().await })),
@@ -180,17 +195,24 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "job_token_self" | "job_token_give_up" => call("/v1/job-tokens/self"),
         "job_token_list" => call(format!("{web}/job-tokens")),
         "job_token_revoke" => call(format!("/v1/job-tokens/{}", field(&make.minted().await, "id"))),
-        "job_heartbeat" => call(format!("/v1/jobs/{}/heartbeat", field(&make.minted().await, "job_id"))).json(json!({})),
+        "job_heartbeat" => {
+            call(format!("/v1/jobs/{}/heartbeat", field(&make.minted().await, "job_id"))).json(json!({}))
+        }
         "job_finish" => call(format!("/v1/jobs/{}/finish", field(&make.minted().await, "job_id"))),
         "pipeline_finish" => call(format!("/v1/pipelines/{}/finish", field(&make.minted().await, "pipeline_id"))),
         "project_revoke_tokens" => call(format!("{web}/revoke-tokens")),
-        "pipeline_revoke_tokens" => call(format!("/v1/pipelines/{}/revoke-tokens", field(&make.minted().await, "pipeline_id"))),
+        "pipeline_revoke_tokens" => {
+            call(format!("/v1/pipelines/{}/revoke-tokens", field(&make.minted().await, "pipeline_id")))
+        }
         "job_revoke_tokens" => call(format!("/v1/jobs/{}/revoke-tokens", field(&make.minted().await, "job_id"))),
-        "leaked_token_report" => call("/v1/leaked-tokens").json(json!({ "token": field(&make.minted().await, "token") })),
+        "leaked_token_report" => {
+            call("/v1/leaked-tokens").json(json!({ "token": field(&make.minted().await, "token") }))
+        }
 
         "authorize" => {
             let token = field(&make.minted().await, "token");
-            call("/v1/authorize").json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
+            call("/v1/authorize")
+                .json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
         }
         "oauth_introspect" => call("/oauth/introspect").form(&[("token", &field(&make.minted().await, "token"))]),
         "oauth_revoke" => call("/oauth/revoke").form(&[("token", &field(&make.minted().await, "token"))]),
@@ -247,7 +269,9 @@ async fn operations(world: &World) -> Vec<(String, String, String)> {
     let document = world.server.call("GET", "/openapi.json", None, None).await.expect(200).json;
     let mut operations = Vec::new();
     for item in document["paths"].as_object().unwrap().values() {
-        for (method, operation) in item.as_object().unwrap().iter().filter(|(_, operation)| operation["operationId"].is_string()) {
+        for (method, operation) in
+            item.as_object().unwrap().iter().filter(|(_, operation)| operation["operationId"].is_string())
+        {
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             operations.push((text(&operation["tags"][0]), method.to_uppercase(), text(&operation["operationId"])));
         }
@@ -259,7 +283,11 @@ async fn operations(world: &World) -> Vec<(String, String, String)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn golden_matrix() {
     let world = World::new().await;
-    let other = world.server.post("/v1/runners", world.admin(), json!({ "name": "other", "project": "other/app" })).await.expect(201);
+    let other = world
+        .server
+        .post("/v1/runners", world.admin(), json!({ "name": "other", "project": "other/app" }))
+        .await
+        .expect(201);
     let other_runner = other.text_at("/token");
     let mut out = String::from(
         "Who gets which status when calling what, on things of acme, all else being right.\n\
@@ -285,5 +313,8 @@ async fn golden_matrix() {
         std::fs::write(path, &out).unwrap();
     }
     let golden = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(golden == out, "who may call what differs from {path}; see how by\n  UPDATE_GOLDEN=1 make test; git diff tests/callers.golden");
+    assert!(
+        golden == out,
+        "who may call what differs from {path}; see how by\n  UPDATE_GOLDEN=1 make test; git diff tests/callers.golden"
+    );
 }

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A command without whatever the test's own environment says.
 fn jobpass() -> Command {
     let mut command = Command::new(BINARY);
-    let ours = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("JOBPASS_") || name == "DATABASE_URL");
+    let ours =
+        std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("JOBPASS_") || name == "DATABASE_URL");
     ours.for_each(|name| drop(command.env_remove(name)));
     command
 }
@@ -176,7 +177,8 @@ fn failed(command: &mut Command) -> String {
 async fn a_taken_port_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let told = failed(jobpass().args(["serve", "--listen", &address]).env("DATABASE_URL", "postgres://nowhere.invalid/x"));
+    let told =
+        failed(jobpass().args(["serve", "--listen", &address]).env("DATABASE_URL", "postgres://nowhere.invalid/x"));
     assert!(told.contains(&address) && told.contains("--listen"), "{told}");
 }
 

@@ -21,7 +21,10 @@ fn compare(path: &str, expected: &str) {
         std::fs::write(&file, expected).unwrap();
     }
     let found = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(found == expected, "{path} is not what the code says; write it by\n  UPDATE_GOLDEN=1 make test; git diff {path}");
+    assert!(
+        found == expected,
+        "{path} is not what the code says; write it by\n  UPDATE_GOLDEN=1 make test; git diff {path}"
+    );
 }
 
 /// Compares what stands between `<!-- name -->` and `<!-- /name -->`.
@@ -41,7 +44,11 @@ fn the_openapi_file_is_what_the_router_serves() {
 #[tokio::test]
 async fn schema_sql_is_the_whole_schema() {
     let db = test_db().await;
-    let dump = Command::new("pg_dump").args(["--schema-only", "--no-owner", "--no-privileges", "--dbname"]).arg(db.url()).output().unwrap();
+    let dump = Command::new("pg_dump")
+        .args(["--schema-only", "--no-owner", "--no-privileges", "--dbname"])
+        .arg(db.url())
+        .output()
+        .unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     // What differs from one pg_dump to the next: comments, session settings, restriction keys.
     let noise = |line: &&str| !["--", "SET ", "SELECT pg_catalog", "\\"].iter().any(|prefix| line.starts_with(prefix));
@@ -80,7 +87,11 @@ async fn the_offline_query_data_is_what_a_build_makes() {
     assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
     let read = |folder: &Path| -> BTreeMap<String, String> {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        files.map(|file| (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap())).collect()
+        files
+            .map(|file| {
+                (file.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap())
+            })
+            .collect()
     };
     assert!(read(&root().join(".sqlx")) == read(made.path()), ".sqlx is stale: run `make sqlx`");
 }
@@ -101,7 +112,8 @@ fn the_edges_between_rooms_are_those_of_the_architecture() {
     let ours: BTreeSet<_> = packages.iter().map(|package| package["name"].as_str().unwrap()).collect();
     let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages {
-        let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+        let normal =
+            package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
         let inside = normal.filter_map(|dependency| dependency["name"].as_str()).filter(|name| ours.contains(name));
         edges.insert(package["name"].as_str().unwrap(), inside.collect());
     }
@@ -123,7 +135,19 @@ fn the_edges_between_rooms_are_those_of_the_architecture() {
 #[test]
 fn the_sdk_does_not_pull_in_the_server() {
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "-p", "jobpass-client", "-e", "normal", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "-p",
+            "jobpass-client",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
@@ -165,7 +189,8 @@ fn the_page_of_permissions_is_the_catalogue() {
          | resource | what it is | its resource names | also read on input |\n| --- | --- | --- | --- |\n",
     );
     for resource in Catalogue::default().types() {
-        let aliases: Vec<_> = resource.aliases().iter().map(|(alias, permission)| format!("`{alias}` = `{permission}`")).collect();
+        let aliases: Vec<_> =
+            resource.aliases().iter().map(|(alias, permission)| format!("`{alias}` = `{permission}`")).collect();
         let names = resource.name_form.as_deref().unwrap_or("–");
         let _ = writeln!(page, "| `{}` | {} | {names} | {} |", resource.name, resource.description, aliases.join(", "));
     }

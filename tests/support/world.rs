@@ -35,11 +35,17 @@ impl World {
         for name in ROLES.into_iter().chain(["stranger"]) {
             server.post("/v1/users", &admin, json!({ "name": name })).await.expect(201);
             let (group, role) = if name == "stranger" { ("other", "owner") } else { ("acme", name) };
-            server.put(&format!("/v1/groups/{group}/members/{name}"), &admin, json!({ "role": role })).await.expect(200);
+            server
+                .put(&format!("/v1/groups/{group}/members/{name}"), &admin, json!({ "role": role }))
+                .await
+                .expect(200);
             let token = server.post("/v1/user-tokens", &admin, json!({ "user": name })).await.expect(201);
             people.insert(name, token.text_at("/token"));
         }
-        let runner = server.post("/v1/runners", &admin, json!({ "name": "r1", "protected": true, "asserts_actor": true })).await.expect(201);
+        let runner = server
+            .post("/v1/runners", &admin, json!({ "name": "r1", "protected": true, "asserts_actor": true }))
+            .await
+            .expect(201);
         let service = server.post("/v1/services", &admin, json!({ "name": "registry" })).await.expect(201);
         World {
             people,

@@ -45,11 +45,7 @@ impl Backend {
         }
         let others = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&others)));
-        Ok(Backend {
-            program,
-            root: root.canonicalize()?,
-            path: path.map_err(io::Error::other)?,
-        })
+        Ok(Backend { program, root: root.canonicalize()?, path: path.map_err(io::Error::other)? })
     }
 
     /// The layer has decided by now; http-backend is told who it is, which is what makes it take a push.
@@ -69,13 +65,8 @@ impl Backend {
     fn command(&self, parts: &Parts) -> Command {
         let mut command = Command::new(&self.program);
         command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped());
-        command
-            .env("PATH", &self.path)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_HTTP_EXPORT_ALL", "1");
-        command
-            .env("GIT_PROJECT_ROOT", &self.root)
-            .env("PATH_INFO", parts.uri.path());
+        command.env("PATH", &self.path).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_HTTP_EXPORT_ALL", "1");
+        command.env("GIT_PROJECT_ROOT", &self.root).env("PATH_INFO", parts.uri.path());
         command.env("QUERY_STRING", parts.uri.query().unwrap_or_default());
         command.env("REQUEST_METHOD", parts.method.as_str());
         if let Some(subject) = parts.extensions.get::<Subject>() {
@@ -133,10 +124,7 @@ mod tests {
     #[test]
     fn the_head_of_a_cgi_answer() {
         let mut response = Response::new(Body::empty());
-        read_head(
-            "Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\n",
-            &mut response,
-        );
+        read_head("Status: 404 Not Found\r\nContent-Type: text/plain\r\n\r\n", &mut response);
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/plain");
     }
@@ -144,26 +132,14 @@ mod tests {
     #[tokio::test]
     async fn a_repository_is_served() {
         let root = std::env::temp_dir().join(format!("git-server-test-{}", std::process::id()));
-        let made = Command::new("git")
-            .args(["init", "--quiet", "--bare"])
-            .arg(root.join("acme/lib.git"))
-            .status()
-            .await;
+        let made =
+            Command::new("git").args(["init", "--quiet", "--bare"]).arg(root.join("acme/lib.git")).status().await;
         assert!(made.unwrap().success());
         let backend = Backend::find(root.clone()).await.unwrap();
         let of = |uri: &str| Request::get(uri).body(Body::empty()).unwrap();
-        let found = backend
-            .run(of("/acme/lib.git/info/refs?service=git-upload-pack"))
-            .await
-            .unwrap();
-        let missing = backend
-            .run(of("/acme/web.git/info/refs?service=git-upload-pack"))
-            .await
-            .unwrap();
-        assert_eq!(
-            (found.status(), missing.status()),
-            (StatusCode::OK, StatusCode::NOT_FOUND)
-        );
+        let found = backend.run(of("/acme/lib.git/info/refs?service=git-upload-pack")).await.unwrap();
+        let missing = backend.run(of("/acme/web.git/info/refs?service=git-upload-pack")).await.unwrap();
+        assert_eq!((found.status(), missing.status()), (StatusCode::OK, StatusCode::NOT_FOUND));
         let body = found.into_body().collect().await.unwrap().to_bytes();
         assert!(body.starts_with(b"001e# service=git-upload-pack\n"));
         std::fs::remove_dir_all(root).unwrap();

@@ -1,9 +1,6 @@
 //! A Git server over HTTP whose only rule about jobs is the SDK's layer: reading a repository needs
 //! `repositories:read` on the project of that path, pushing to it `repositories:update`.
-#![expect(
-    clippy::print_stdout,
-    reason = "the address that was bound is for whoever started this"
-)]
+#![expect(clippy::print_stdout, reason = "the address that was bound is for whoever started this")]
 
 mod backend;
 mod route;
@@ -48,10 +45,7 @@ struct Settings {
 async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::parse();
     let colour = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour).init();
     let secret = std::env::var(SECRET).map_err(|_| format!("{SECRET} is not set"))?;
     let client = Client::builder(settings.jobpass_url).build()?;
     let service = client.service(&settings.client_id, Secret::new(secret))?;
@@ -59,9 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = TcpListener::bind(settings.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(told_to_stop())
-        .await?;
+    axum::serve(listener, app).with_graceful_shutdown(told_to_stop()).await?;
     Ok(())
 }
 
@@ -103,10 +95,7 @@ mod tests {
         let client = Client::builder("http://127.0.0.1:1").build().unwrap();
         let service = client.service("abc", Secret::new(NOBODYS.into())).unwrap();
         let backend = Backend::find(std::env::temp_dir()).await.unwrap();
-        app(backend, service)
-            .oneshot(request.body(Body::empty()).unwrap())
-            .await
-            .unwrap()
+        app(backend, service).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     #[tokio::test]

@@ -48,22 +48,10 @@ mod tests {
     #[test]
     fn what_git_sends() {
         for (method, uri, means) in [
-            (
-                "GET",
-                "/acme/lib.git/info/refs?service=git-upload-pack",
-                "repositories:read acme/lib",
-            ),
+            ("GET", "/acme/lib.git/info/refs?service=git-upload-pack", "repositories:read acme/lib"),
             ("POST", "/acme/lib.git/git-upload-pack", "repositories:read acme/lib"),
-            (
-                "GET",
-                "/acme/lib.git/info/refs?service=git-receive-pack",
-                "repositories:update acme/lib",
-            ),
-            (
-                "POST",
-                "/a/b/c-d.e.git/git-receive-pack",
-                "repositories:update a/b/c-d.e",
-            ),
+            ("GET", "/acme/lib.git/info/refs?service=git-receive-pack", "repositories:update acme/lib"),
+            ("POST", "/a/b/c-d.e.git/git-receive-pack", "repositories:update a/b/c-d.e"),
         ] {
             assert_eq!(asked(method, uri).as_deref(), Some(means), "{uri}");
         }
@@ -78,10 +66,7 @@ mod tests {
             ("GET", "/acme/lib.git/info/refs"),
             ("POST", "/acme/lib.git/info/refs?service=git-upload-pack"),
             ("GET", "/acme/lib.git/git-upload-pack"),
-            (
-                "GET",
-                "/acme/lib.git/info/refs?service=git-upload-pack&service=git-receive-pack",
-            ),
+            ("GET", "/acme/lib.git/info/refs?service=git-upload-pack&service=git-receive-pack"),
             ("POST", "/acme/lib.git/git-upload-pack?service=git-receive-pack"),
             ("POST", "/acme/lib.git/git-upload-pack/"),
             ("POST", "/acme/../lib.git/git-upload-pack"),

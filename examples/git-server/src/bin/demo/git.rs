@@ -21,11 +21,7 @@ impl Git {
         for folder in [&home, &work, &repositories] {
             fs::create_dir(folder)?;
         }
-        Ok(Git {
-            home,
-            work,
-            repositories,
-        })
+        Ok(Git { home, work, repositories })
     }
 
     /// A bare repository with one commit on main, as the Git server keeps it.
@@ -34,11 +30,9 @@ impl Git {
         // Its clean-up would go on in the background, in a folder that is about to be removed.
         let no_upkeep = ["--git-dir", &bare, "config", "receive.autogc", "false"];
         let first = format!("{}-seed", project.replace('/', "-"));
-        self.quietly(&["init", "--quiet", "--bare", "--initial-branch=main", &bare])
-            .await?;
+        self.quietly(&["init", "--quiet", "--bare", "--initial-branch=main", &bare]).await?;
         self.quietly(&no_upkeep).await?;
-        self.quietly(&["init", "--quiet", "--initial-branch=main", &first])
-            .await?;
+        self.quietly(&["init", "--quiet", "--initial-branch=main", &first]).await?;
         self.commit(&first, "README.md", "The first commit").await?;
         self.quietly(&["-C", &first, "push", "--quiet", &bare, "main"]).await?;
         Ok(())
@@ -47,16 +41,14 @@ impl Git {
     pub(crate) async fn commit(&self, copy: &str, file: &str, message: &str) -> Result<(), Wrong> {
         fs::write(self.work.join(copy).join(file), message)?;
         self.quietly(&["-C", copy, "add", file]).await?;
-        self.quietly(&["-C", copy, "commit", "--quiet", "--message", message])
-            .await?;
+        self.quietly(&["-C", copy, "commit", "--quiet", "--message", message]).await?;
         Ok(())
     }
 
     /// The subject of the last commit on main, as the Git server has it.
     pub(crate) async fn last_commit(&self, project: &str) -> Result<String, Wrong> {
         let bare = self.repositories.join(format!("{project}.git")).display().to_string();
-        self.quietly(&["--git-dir", &bare, "log", "-1", "--format=%s", "main"])
-            .await
+        self.quietly(&["--git-dir", &bare, "log", "-1", "--format=%s", "main"]).await
     }
 
     pub(crate) async fn succeeds(&self, story: &Story, token: &str, arguments: &[&str]) -> Result<(), Wrong> {
@@ -92,10 +84,7 @@ impl Git {
         let output = self.command(token).args(arguments).output().await?;
         story.sees(&output.status.to_string());
         let stderr = String::from_utf8_lossy(&output.stderr);
-        for line in stderr
-            .lines()
-            .filter(|line| TOLD.iter().any(|start| line.starts_with(start)))
-        {
+        for line in stderr.lines().filter(|line| TOLD.iter().any(|start| line.starts_with(start))) {
             say!("        {}", mask(line.trim_end()));
         }
         Ok(output)
@@ -114,23 +103,13 @@ impl Git {
 
     fn command(&self, token: &str) -> Command {
         let mut command = Command::new("git");
-        command
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command
-            .env("HOME", &self.home)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0");
+        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.env("HOME", &self.home).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
         command.env("LC_ALL", "C").env("JOBPASS_TOKEN", token);
         for who in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{who}_NAME"), "A job")
-                .env(format!("GIT_{who}_EMAIL"), "job@acme.example");
+            command.env(format!("GIT_{who}_NAME"), "A job").env(format!("GIT_{who}_EMAIL"), "job@acme.example");
         }
-        command
-            .args(["-c", HELPER, "-c", "maintenance.auto=false"])
-            .current_dir(&self.work)
-            .kill_on_drop(true);
+        command.args(["-c", HELPER, "-c", "maintenance.auto=false"]).current_dir(&self.work).kill_on_drop(true);
         command
     }
 }

@@ -43,12 +43,7 @@ async fn set_up(story: &mut Story, world: &mut World) -> Result<Stage, Wrong> {
     projects(story, &olga).await?;
     let runner = a_runner(story, &admin).await?;
     let (git, url) = a_git_server(story, world, &admin, &jobpass).await?;
-    Ok(Stage {
-        git,
-        url,
-        runner,
-        alice,
-    })
+    Ok(Stage { git, url, runner, alice })
 }
 
 async fn an_administrator(story: &mut Story, world: &mut World) -> Result<(Caller, String), Wrong> {
@@ -61,10 +56,8 @@ async fn an_administrator(story: &mut Story, world: &mut World) -> Result<(Calle
     story.sees(&format!("ready at {jobpass}"));
     story.with_jobpass(world.http.clone(), jobpass.clone());
 
-    story.act(
-        "The administrator gets a first token",
-        "Whoever can read the data folder may have one; nobody else can.",
-    );
+    story
+        .act("The administrator gets a first token", "Whoever can read the data folder may have one; nobody else can.");
     story.does("jobpass bootstrap-admin");
     let secret = world.bootstrap_admin().await?;
     story.sees(&secret);
@@ -76,9 +69,7 @@ async fn people(story: &mut Story, admin: &Caller) -> Result<(Caller, Caller), W
         "The administrator makes the group acme, Olga its owner and Alice a maintainer",
         "Roles are for people, and reach down to every project of the group. No job gets anything by them.",
     );
-    story
-        .call(admin, Method::POST, "/v1/groups", r#"{"path":"acme"}"#, 201)
-        .await?;
+    story.call(admin, Method::POST, "/v1/groups", r#"{"path":"acme"}"#, 201).await?;
     let olga = a_person(story, admin, "olga").await?;
     let alice = a_person(story, admin, "alice").await?;
     for (name, role) in [("olga", "owner"), ("alice", "maintainer")] {
@@ -90,28 +81,9 @@ async fn people(story: &mut Story, admin: &Caller) -> Result<(Caller, Caller), W
 }
 
 async fn a_person(story: &Story, admin: &Caller, name: &'static str) -> Result<Caller, Wrong> {
-    story
-        .call(
-            admin,
-            Method::POST,
-            "/v1/users",
-            &format!(r#"{{"name":"{name}"}}"#),
-            201,
-        )
-        .await?;
-    let made = story
-        .call(
-            admin,
-            Method::POST,
-            "/v1/user-tokens",
-            &format!(r#"{{"user":"{name}"}}"#),
-            201,
-        )
-        .await?;
-    Ok(Caller {
-        name,
-        secret: field(&made, "token")?,
-    })
+    story.call(admin, Method::POST, "/v1/users", &format!(r#"{{"name":"{name}"}}"#), 201).await?;
+    let made = story.call(admin, Method::POST, "/v1/user-tokens", &format!(r#"{{"user":"{name}"}}"#), 201).await?;
+    Ok(Caller { name, secret: field(&made, "token")? })
 }
 
 async fn projects(story: &mut Story, olga: &Caller) -> Result<(), Wrong> {
@@ -131,19 +103,8 @@ async fn a_runner(story: &mut Story, admin: &Caller) -> Result<Caller, Wrong> {
         "The administrator registers a runner",
         "It starts jobs and gets a token for each. Only a protected one gets tokens for protected refs.",
     );
-    let made = story
-        .call(
-            admin,
-            Method::POST,
-            "/v1/runners",
-            r#"{"name":"runner-1","protected":true}"#,
-            201,
-        )
-        .await?;
-    Ok(Caller {
-        name: "runner",
-        secret: field(&made, "token")?,
-    })
+    let made = story.call(admin, Method::POST, "/v1/runners", r#"{"name":"runner-1","protected":true}"#, 201).await?;
+    Ok(Caller { name: "runner", secret: field(&made, "token")? })
 }
 
 async fn a_git_server(
@@ -163,9 +124,7 @@ async fn a_git_server(
         git.seed(project).await?;
     }
     story.does("git-server --jobpass-url … --client-id … --root …");
-    let url = world
-        .start_git_server(jobpass, &field(&made, "client_id")?, &field(&made, "client_secret")?)
-        .await?;
+    let url = world.start_git_server(jobpass, &field(&made, "client_id")?, &field(&made, "client_secret")?).await?;
     story.sees(&format!("listening on {url}, with acme/web.git and acme/lib.git"));
     Ok((git, url))
 }
@@ -182,13 +141,8 @@ async fn mint(story: &Story, stage: &Stage, pipeline: &str, branch: &str) -> Res
     let body = format!(
         r#"{{"project":"acme/web","pipeline":{{"key":"{pipeline}","ref":"{branch}","ref_type":"branch","sha":"c0ffee","trigger":"push"}},"job":{{"key":"{pipeline}/build","name":"build","timeout_secs":600}}}}"#
     );
-    let made = story
-        .call(&stage.runner, Method::POST, "/v1/job-tokens", &body, 201)
-        .await?;
-    Ok(Job {
-        id: field(&made, "job_id")?,
-        token: field(&made, "token")?,
-    })
+    let made = story.call(&stage.runner, Method::POST, "/v1/job-tokens", &body, 201).await?;
+    Ok(Job { id: field(&made, "job_id")?, token: field(&made, "token")? })
 }
 
 async fn nothing_is_open(story: &mut Story, stage: &Stage, job: &Job) -> Result<(), Wrong> {
@@ -210,11 +164,8 @@ async fn reading_is_granted(story: &mut Story, stage: &Stage, job: &Job) -> Resu
         "A grant lives on the project that is accessed, and is in force when its answer is sent.",
     );
     let grant = r#"{"source":{"project":"acme/web"},"permissions":["repositories:read"]}"#;
-    story
-        .call(alice, Method::POST, "/v1/projects/acme%2Flib/grants", grant, 201)
-        .await?;
-    git.succeeds(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "lib"])
-        .await?;
+    story.call(alice, Method::POST, "/v1/projects/acme%2Flib/grants", grant, 201).await?;
+    git.succeeds(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "lib"]).await?;
     story.holds("the same token, a moment later: the clone works");
     Ok(())
 }
@@ -223,13 +174,7 @@ async fn writing_is_not(story: &mut Story, stage: &Stage, job: &Job) -> Result<(
     let git = &stage.git;
     story.act("The job commits to acme/lib and pushes", "Reading is not writing.");
     git.commit("lib", "from-main", "A commit by the job on main").await?;
-    git.is_refused(
-        story,
-        &job.token,
-        &["-C", "lib", "push", "origin", "main"],
-        LACKS_UPDATE,
-    )
-    .await
+    git.is_refused(story, &job.token, &["-C", "lib", "push", "origin", "main"], LACKS_UPDATE).await
 }
 
 async fn writing_is_granted_to_protected_refs(story: &mut Story, stage: &Stage, job: &Job) -> Result<(), Wrong> {
@@ -239,11 +184,8 @@ async fn writing_is_granted_to_protected_refs(story: &mut Story, stage: &Stage, 
         "What counts is the ref that the job runs for in acme/web, where main is protected; not the branch it pushes to.",
     );
     let grant = r#"{"source":{"project":"acme/web"},"permissions":["repositories:update"],"conditions":{"protected_refs_only":true}}"#;
-    story
-        .call(alice, Method::POST, "/v1/projects/acme%2Flib/grants", grant, 201)
-        .await?;
-    git.succeeds(story, &job.token, &["-C", "lib", "push", "origin", "main"])
-        .await?;
+    story.call(alice, Method::POST, "/v1/projects/acme%2Flib/grants", grant, 201).await?;
+    git.succeeds(story, &job.token, &["-C", "lib", "push", "origin", "main"]).await?;
     last_commit_is(story, git, "A commit by the job on main").await
 }
 
@@ -254,10 +196,8 @@ async fn a_feature_branch_may_not_write(story: &mut Story, stage: &Stage) -> Res
         "Whoever can push a branch can run such a job. It may read like the other, but not write.",
     );
     let job = mint(story, stage, "2", "feature/login").await?;
-    git.succeeds(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "feature"])
-        .await?;
-    git.commit("feature", "from-feature", "A commit by the job on a feature branch")
-        .await?;
+    git.succeeds(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "feature"]).await?;
+    git.commit("feature", "from-feature", "A commit by the job on a feature branch").await?;
     let push = ["-C", "feature", "push", "origin", "main"];
     git.is_refused(story, &job.token, &push, LACKS_PROTECTION).await?;
     last_commit_is(story, git, "A commit by the job on main").await
@@ -269,17 +209,9 @@ async fn the_job_ends(story: &mut Story, stage: &Stage, job: &Job) -> Result<(),
         "The runner ends the job on main, and somebody tries its token once more",
         "A token that leaks out of a log is worth nothing once its job is over.",
     );
-    story
-        .call(runner, Method::POST, &format!("/v1/jobs/{}/finish", job.id), "{}", 200)
-        .await?;
+    story.call(runner, Method::POST, &format!("/v1/jobs/{}/finish", job.id), "{}", 200).await?;
     let ended = Instant::now();
-    git.is_refused(
-        story,
-        &job.token,
-        &["clone", &format!("{url}/acme/lib.git"), "late"],
-        DEAD,
-    )
-    .await?;
+    git.is_refused(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "late"], DEAD).await?;
     let elapsed = ended.elapsed();
     if elapsed >= Duration::from_secs(1) {
         return Err(Wrong::expected("refused within a second", format!("{elapsed:?}")));
@@ -291,10 +223,7 @@ async fn the_job_ends(story: &mut Story, stage: &Stage, job: &Job) -> Result<(),
 async fn last_commit_is(story: &Story, git: &Git, expected: &str) -> Result<(), Wrong> {
     let seen = git.last_commit("acme/lib").await?;
     if seen != expected {
-        return Err(Wrong::expected(
-            format!("{expected:?} as the last commit of acme/lib"),
-            seen,
-        ));
+        return Err(Wrong::expected(format!("{expected:?} as the last commit of acme/lib"), seen));
     }
     story.holds(&format!("the last commit of acme/lib is: {seen}"));
     Ok(())

@@ -42,10 +42,7 @@ impl Wrong {
     }
 
     pub(crate) fn expected(expected: impl Display, seen: impl Display) -> Wrong {
-        Wrong(format!(
-            "  expected: {expected}\n  seen:     {}",
-            mask(&seen.to_string())
-        ))
+        Wrong(format!("  expected: {expected}\n  seen:     {}", mask(&seen.to_string())))
     }
 }
 
@@ -63,12 +60,7 @@ impl From<std::io::Error> for Wrong {
 
 impl Story {
     pub(crate) fn new() -> Story {
-        Story {
-            http: None,
-            base: String::new(),
-            step: 0,
-            colour: std::io::stdout().is_terminal(),
-        }
+        Story { http: None, base: String::new(), step: 0, colour: std::io::stdout().is_terminal() }
     }
 
     pub(crate) fn step(&self) -> usize {
@@ -113,25 +105,14 @@ impl Story {
     ) -> Result<Value, Wrong> {
         let name = caller.name;
         self.does(&format!("{name}: {method} {path} {body}"));
-        let http = self
-            .http
-            .as_ref()
-            .ok_or_else(|| Wrong::new("Jobpass is not there yet"))?;
-        let request = http
-            .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&caller.secret);
+        let http = self.http.as_ref().ok_or_else(|| Wrong::new("Jobpass is not there yet"))?;
+        let request = http.request(method, format!("{}{path}", self.base)).bearer_auth(&caller.secret);
         let request = request.header("content-type", "application/json").body(body.to_owned());
         let response = request.send().await.map_err(|error| Wrong::expected(expected, error))?;
         let status = response.status();
-        let answer = response
-            .text()
-            .await
-            .map_err(|error| Wrong::expected("an answer", error))?;
+        let answer = response.text().await.map_err(|error| Wrong::expected("an answer", error))?;
         if status.as_u16() != expected {
-            return Err(Wrong::expected(
-                format!("status {expected}"),
-                format!("{status} {answer}"),
-            ));
+            return Err(Wrong::expected(format!("status {expected}"), format!("{status} {answer}")));
         }
         let answer = serde_json::from_str(&answer).map_err(|error| Wrong::expected("JSON", error))?;
         self.sees(&format!("{status} {}", telling(&answer)));
@@ -140,27 +121,19 @@ impl Story {
 
     pub(crate) fn summary(&self, elapsed: Duration) {
         let seconds = elapsed.as_secs_f32();
-        let text = format!(
-            "All {} steps went as they should, in {seconds:.1} s. Nothing is left running.",
-            self.step
-        );
+        let text = format!("All {} steps went as they should, in {seconds:.1} s. Nothing is left running.", self.step);
         say!("\n{}", self.paint("1;32", &text));
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
 /// A text field of an answer.
 pub(crate) fn field(answer: &Value, name: &str) -> Result<String, Wrong> {
     let text = answer.get(name).and_then(Value::as_str);
-    text.map(str::to_owned)
-        .ok_or_else(|| Wrong::expected(format!("the field {name}"), answer))
+    text.map(str::to_owned).ok_or_else(|| Wrong::expected(format!("the field {name}"), answer))
 }
 
 /// An answer without what tells a reader nothing: ids, times of writing, and what is not set.
@@ -168,9 +141,7 @@ fn telling(answer: &Value) -> Value {
     match answer {
         Value::Object(fields) => {
             let written = |name: &str| matches!(name, "created_at" | "updated_at");
-            let told = fields
-                .iter()
-                .filter(|(name, value)| !written(name) && !is_unset(value) && !is_id(value));
+            let told = fields.iter().filter(|(name, value)| !written(name) && !is_unset(value) && !is_id(value));
             told.map(|(name, value)| (name.clone(), telling(value))).collect()
         }
         other => other.clone(),

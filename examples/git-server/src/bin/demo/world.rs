@@ -39,9 +39,7 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
         let program = std::env::current_exe()?;
-        let programs = program
-            .parent()
-            .ok_or_else(|| Wrong::new("this program lies nowhere"))?;
+        let programs = program.parent().ok_or_else(|| Wrong::new("this program lies nowhere"))?;
         Ok(World {
             http: http.map_err(|error| Wrong::new(error.to_string()))?,
             folder: fresh_folder()?,
@@ -51,20 +49,14 @@ impl World {
     }
 
     pub(crate) fn git(&self) -> Result<Git, Wrong> {
-        Git::new(
-            self.folder.join("home"),
-            self.folder.join("work"),
-            self.folder.join("repositories"),
-        )
+        Git::new(self.folder.join("home"), self.folder.join("work"), self.folder.join("repositories"))
     }
 
     /// Starts Jobpass on a free port; answers its URL once it is ready.
     pub(crate) async fn start_jobpass(&mut self) -> Result<String, Wrong> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut command = self.program("jobpass")?;
-        command
-            .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
-            .arg(self.data());
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(self.data());
         self.start("jobpass", command)?;
         let url = format!("http://127.0.0.1:{port}");
         self.wait_until_ready(&url).await?;
@@ -92,9 +84,7 @@ impl World {
         let stdout = self.start("git-server", command)?.child.stdout.take();
         let stdout = stdout.ok_or_else(|| Wrong::new("its output is gone"))?;
         let line = timeout(START, BufReader::new(stdout).lines().next_line()).await;
-        let line = line
-            .map_err(|_| Wrong::expected("an address", "silence"))??
-            .unwrap_or_default();
+        let line = line.map_err(|_| Wrong::expected("an address", "silence"))??.unwrap_or_default();
         let url = line.strip_prefix("listening on ").map(str::to_owned);
         url.ok_or_else(|| Wrong::expected("listening on …", line))
     }
@@ -132,9 +122,7 @@ impl World {
     /// A Jobpass that was killed cannot take its database with it. Whether there was one to end.
     async fn end_orphan(&self) -> bool {
         let file = self.data().join("pgdata/postmaster.pid");
-        let id = fs::read_to_string(&file)
-            .ok()
-            .and_then(|text| text.lines().next()?.parse().ok());
+        let id = fs::read_to_string(&file).ok().and_then(|text| text.lines().next()?.parse().ok());
         let Some(id) = id.and_then(Pid::from_raw) else {
             return false;
         };
@@ -171,19 +159,14 @@ impl World {
         // In a group of its own, so that Ctrl-C reaches this program alone and it can clean up in order.
         let child = command.stderr(File::create(self.log(name))?).process_group(0).spawn()?;
         self.processes.push(Process { name, child });
-        self.processes
-            .last_mut()
-            .ok_or_else(|| Wrong::new("it was not started"))
+        self.processes.last_mut().ok_or_else(|| Wrong::new("it was not started"))
     }
 
     /// A program that is built beside this one, without the settings of whoever runs the story.
     fn program(&self, name: &str) -> Result<Command, Wrong> {
         let program = self.programs.join(name);
         if !program.exists() {
-            return Err(Wrong::expected(
-                format!("the program {name} beside this one"),
-                "none: build it first",
-            ));
+            return Err(Wrong::expected(format!("the program {name} beside this one"), "none: build it first"));
         }
         let mut command = Command::new(program);
         let ours = |name: &str| name.starts_with("JOBPASS_") || name.starts_with("GIT_") || name == "DATABASE_URL";
