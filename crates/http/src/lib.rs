@@ -8,6 +8,7 @@ mod oauth;
 mod openapi;
 mod problem;
 mod render;
+mod request;
 mod rest;
 mod router;
 mod server;

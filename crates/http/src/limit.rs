@@ -2,16 +2,12 @@
 //! never slowed down by somebody else's guesses from the same address.
 
 use crate::problem::Denied;
-use crate::server::Server;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
-use http::{HeaderValue, StatusCode};
-use std::net::{IpAddr, SocketAddr};
+use http::HeaderValue;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Failures that may come at once, and that a minute gives back.
@@ -33,7 +29,7 @@ impl Default for FailureLimit {
 
 impl FailureLimit {
     /// Counts a failure; the seconds to wait when there were too many.
-    fn count(&self, address: IpAddr) -> Result<(), u64> {
+    pub(crate) fn count(&self, address: IpAddr) -> Result<(), u64> {
         if self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             self.limiter.retain_recent();
         }
@@ -42,30 +38,8 @@ impl FailureLimit {
     }
 }
 
-/// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
-/// credential at all.
-pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
-    // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
-    let exchange = request.uri().path() == "/oauth/token";
-    let count = |failed: bool| match address {
-        Some(address) if failed => server.failures.count(address),
-        _ => Ok(()),
-    };
-    if let Err(seconds) = count(unauthenticated) {
-        return too_many(seconds);
-    }
-    let response = next.run(request).await;
-    let status = response.status();
-    match count(status == StatusCode::UNAUTHORIZED || (exchange && status == StatusCode::BAD_REQUEST)) {
-        Ok(()) => response,
-        Err(seconds) => too_many(seconds),
-    }
-}
-
 /// RFC 6585, section 4; the header fields of draft-ietf-httpapi-ratelimit-headers.
-fn too_many(seconds: u64) -> Response {
+pub(crate) fn too_many(seconds: u64) -> Response {
     let mut response = Denied::TooManyFailures.into_response();
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {

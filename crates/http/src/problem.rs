@@ -1,24 +1,17 @@
-//! The error table: what each refusal is called, its status, and what people read. `/v1` answers problem
-//! details (RFC 9457), `/oauth` the errors of RFC 6749, section 5.2. Internal text is logged here, once, and
-//! never answered.
+//! The error table of `/v1`: what each refusal is called, its status, and what people read (RFC 9457). The
+//! request's id comes in where the answer leaves, in `request.rs`; that of `/oauth` is in `oauth/denied.rs`.
 
-use axum::Json;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use jobpass_api::{FieldError, OAuthError, Problem};
+use jobpass_api::{FieldError, Problem};
 use jobpass_app::{Conflict, Fault, Refusal};
 use std::sync::Arc;
-use std::time::Duration;
-use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::server::Server;
-
-/// How long one request may take before it is given up.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The id of a request: in the log, in the audit event, in the header and in a problem.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId(pub(crate) Uuid);
 
 /// Why a request is not answered: a use case's refusal, or what HTTP itself refuses.
 #[derive(Debug)]
@@ -206,7 +199,7 @@ pub(crate) fn field_error(fault: &Fault) -> FieldError {
 
 /// What waits in a response's extensions for its request id.
 #[derive(Clone, Debug)]
-struct Pending(Arc<(Problem, Option<String>)>);
+pub(crate) struct Pending(pub(crate) Arc<(Problem, Option<String>)>);
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
@@ -230,179 +223,6 @@ impl IntoResponse for Denied {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response.extensions_mut().insert(Pending(Arc::new((problem, self.internal_text().map(str::to_owned)))));
-        response
-    }
-}
-
-/// The id of a request: in the log, in the audit event, in the header and in a problem.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RequestId(pub(crate) Uuid);
-
-/// Names the request, gives it a deadline, and completes a problem with the request's id.
-pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
-    let id = server.app.new_id();
-    request.extensions_mut().insert(RequestId(id));
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
-    let oauth = request.uri().path().starts_with("/oauth/");
-    let run = async {
-        let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
-        let mut response =
-            answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
-        if let Some(Pending(pending)) = response.extensions_mut().remove::<Pending>() {
-            response = complete(response, &pending, id, oauth);
-        }
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response
-    };
-    let mut response = run.instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    // Nothing here is for shared caches but what says so itself.
-    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
-}
-
-fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid, oauth: bool) -> Response {
-    if let Some(text) = internal {
-        tracing::error!(code = problem.code, text, "refused");
-    }
-    if oauth {
-        return complete_oauth(response);
-    }
-    let problem = Problem { request_id: id, ..problem.clone() };
-    let (mut parts, _) = response.into_parts();
-    let (mut with_body, body) = Json(problem).into_response().into_parts();
-    with_body.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    parts.headers.remove(http::header::CONTENT_LENGTH);
-    parts.headers.extend(with_body.headers);
-    Response::from_parts(parts, body)
-}
-
-/// What HTTP itself refuses under `/oauth`, in the words of OAuth.
-fn complete_oauth(response: Response) -> Response {
-    let (parts, _) = response.into_parts();
-    let (error, description) = match parts.status {
-        StatusCode::NOT_FOUND => ("invalid_request", "no such endpoint"),
-        StatusCode::METHOD_NOT_ALLOWED => ("invalid_request", "not a method of this endpoint"),
-        StatusCode::TOO_MANY_REQUESTS => ("temporarily_unavailable", "too many failed attempts from this address"),
-        StatusCode::SERVICE_UNAVAILABLE => ("temporarily_unavailable", "try again"),
-        _ => ("server_error", "something is wrong here"),
-    };
-    let denied = OAuthDenied { status: parts.status, ..OAuthDenied::new(error, description) };
-    let mut response = denied.into_response();
-    // What the refusal says besides: Allow, Retry-After, RateLimit.
-    let headers = response.headers_mut();
-    for (name, value) in &parts.headers {
-        if name != CONTENT_TYPE && name != http::header::CONTENT_LENGTH {
-            headers.insert(name, value.clone());
-        }
-    }
-    response
-}
-
-/// An error of `/oauth` (RFC 6749, section 5.2).
-#[derive(Debug)]
-pub(crate) struct OAuthDenied {
-    pub(crate) error: &'static str,
-    pub(crate) description: &'static str,
-    status: StatusCode,
-    challenge: Option<&'static str>,
-    internal: Option<String>,
-}
-
-impl OAuthDenied {
-    /// 400 with this error code.
-    pub(crate) fn new(error: &'static str, description: &'static str) -> OAuthDenied {
-        OAuthDenied { error, description, status: StatusCode::BAD_REQUEST, challenge: None, internal: None }
-    }
-
-    pub(crate) fn invalid_request(description: &'static str) -> OAuthDenied {
-        OAuthDenied::new("invalid_request", description)
-    }
-
-    /// Failed client authentication, challenged in kind.
-    pub(crate) fn invalid_client(by_bearer: bool) -> OAuthDenied {
-        let challenge = if by_bearer {
-            "Bearer realm=\"jobpass\", error=\"invalid_token\""
-        } else {
-            "Basic realm=\"jobpass\", charset=\"UTF-8\""
-        };
-        OAuthDenied {
-            status: StatusCode::UNAUTHORIZED,
-            challenge: Some(challenge),
-            ..OAuthDenied::new("invalid_client", "client authentication is missing, unknown, expired or revoked")
-        }
-    }
-
-    fn unavailable(
-        error: &'static str,
-        status: StatusCode,
-        description: &'static str,
-        internal: String,
-    ) -> OAuthDenied {
-        OAuthDenied { error, description, status, challenge: None, internal: Some(internal) }
-    }
-}
-
-impl From<Refusal> for OAuthDenied {
-    fn from(refusal: Refusal) -> OAuthDenied {
-        match refusal {
-            Refusal::Unavailable(text) => OAuthDenied::unavailable(
-                "temporarily_unavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the database is away; try again, and take the token for what it was",
-                text,
-            ),
-            Refusal::Internal(text) => OAuthDenied::unavailable(
-                "server_error",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "something is wrong here",
-                text,
-            ),
-            Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
-                OAuthDenied::invalid_client(false)
-            }
-            Refusal::Invalid(faults) => match faults.first().map(|fault| fault.code) {
-                Some("unknown_permission") => OAuthDenied::new("invalid_scope", "no such permission"),
-                Some("more_than_parent") => {
-                    OAuthDenied::new("invalid_scope", "more permissions than the subject token")
-                }
-                Some("other_than_parent") => {
-                    OAuthDenied::new("invalid_target", "another audience than the subject token")
-                }
-                Some("other_project") => OAuthDenied::invalid_request("this service is registered for another project"),
-                _ => OAuthDenied::invalid_request("a value cannot be"),
-            },
-            Refusal::Conflict(_) => OAuthDenied::invalid_request("a limit stands in the way"),
-            Refusal::NotFound
-            | Refusal::Forbidden { .. }
-            | Refusal::ReadOnly
-            | Refusal::RunnerNotProtected
-            | Refusal::ProtectedEnvironment
-            | Refusal::PreconditionRequired
-            | Refusal::PreconditionFailed
-            | Refusal::KeyReused => OAuthDenied::new("unauthorized_client", "not for this client"),
-        }
-    }
-}
-
-impl IntoResponse for OAuthDenied {
-    fn into_response(self) -> Response {
-        if let Some(text) = &self.internal {
-            tracing::error!(code = self.error, text, "refused");
-        }
-        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
-        let mut response = (self.status, Json(body)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(http::header::PRAGMA, HeaderValue::from_static("no-cache"));
-        if let Some(challenge) = self.challenge {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
         response
     }
 }

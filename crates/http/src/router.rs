@@ -2,10 +2,10 @@
 
 #![expect(clippy::wildcard_imports, reason = "routes! needs what utoipa puts beside each handler")]
 
-use crate::limit::limit_failures;
 use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
-use crate::problem::{Denied, name_request};
+use crate::problem::Denied;
+use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, grant::*, group::*, health::*, job::*, job_token::*, member::*,
     project::*, runner::*, secret::*, service::*, user::*,

@@ -1,9 +1,9 @@
 //! Client authentication at the OAuth endpoints (RFC 6749, section 2.3): Basic, the form's own
 //! `client_id` and `client_secret`, or a secret as Bearer; exactly one of them.
 
+use super::OAuthDenied;
 use super::form::Form;
 use crate::extract::{Presented, presented, request_id};
-use crate::problem::OAuthDenied;
 use crate::server::Server;
 use http::request::Parts;
 use jobpass_app::{Holder, Refusal, RunnerCaller, ServiceCaller};

@@ -1,7 +1,7 @@
 //! Form bodies (RFC 6749, section 3.2): no parameter twice, empty counts as left out, unknown ones ignored.
 
+use super::OAuthDenied;
 use crate::extract::{BODY_LIMIT, form_decode, read};
-use crate::problem::OAuthDenied;
 use axum::extract::Request;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;

@@ -1,8 +1,8 @@
 //! Introspection (RFC 7662).
 
+use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
-use crate::problem::OAuthDenied;
 use crate::render;
 use crate::server::Api;
 use axum::Json;

@@ -1,8 +1,8 @@
 //! Revocation (RFC 7009): by the runner that minted the token, and by its holder.
 
+use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
-use crate::problem::OAuthDenied;
 use crate::server::Api;
 use axum::extract::Request;
 use http::StatusCode;

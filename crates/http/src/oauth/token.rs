@@ -1,10 +1,10 @@
 //! The token endpoint: token exchange (RFC 8693), a job token in, a narrower one out. The subject token
 //! is the credential; a client that authenticates besides must do so rightly.
 
+use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
 use crate::extract::request_id;
-use crate::problem::OAuthDenied;
 use crate::server::Api;
 use axum::Json;
 use axum::extract::Request;

@@ -1,0 +1,154 @@
+//! JSON bodies: bounded, and every fault told at its pointer.
+
+use super::query::unknown_parameter;
+use crate::problem::Denied;
+use crate::server::Server;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use jobpass_app::{Fault, Refusal};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_path_to_error::Segment;
+use std::sync::Arc;
+
+type State = Arc<Server>;
+
+/// The largest body, in bytes; lists of grants may be larger.
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
+pub(crate) const LIST_BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A JSON body, every fault in it told at its pointer; and the bytes as they came.
+#[derive(Debug)]
+pub(crate) struct Body<T, const LIMIT: usize = BODY_LIMIT> {
+    pub(crate) value: T,
+    pub(crate) raw: Bytes,
+}
+
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<State> for Body<T, LIMIT> {
+    type Rejection = Denied;
+
+    async fn from_request(request: Request, _: &State) -> Result<Body<T, LIMIT>, Denied> {
+        if !is_json(request.headers()) {
+            return Err(Denied::NotJson);
+        }
+        no_query(&request)?;
+        let raw = read(request, LIMIT).await?;
+        let value = parse(&raw)?;
+        Ok(Body { value, raw })
+    }
+}
+
+/// No body, or an empty object: for calls that need nothing said.
+#[derive(Debug)]
+pub(crate) struct NoBody;
+
+impl FromRequest<State> for NoBody {
+    type Rejection = Denied;
+
+    async fn from_request(request: Request, _: &State) -> Result<NoBody, Denied> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+
+        no_query(&request)?;
+        let raw = read(request, BODY_LIMIT).await?;
+        if !raw.is_empty() {
+            parse::<Nothing>(&raw)?;
+        }
+        Ok(NoBody)
+    }
+}
+
+/// What is written takes no parameters: one that was overlooked, such as `dry_run`, would not be overlooked lightly.
+fn no_query(request: &Request) -> Result<(), Denied> {
+    let query = request.uri().query().unwrap_or_default();
+    match form_urlencoded::parse(query.as_bytes()).next() {
+        Some((name, _)) => Err(unknown_parameter(&name)),
+        None => Ok(()),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let essence =
+        |value: &str| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+    let merge_patch = |value: &str| value.trim().eq_ignore_ascii_case("application/merge-patch+json");
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| essence(value) || merge_patch(value))
+}
+
+pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Denied> {
+    let declared =
+        request.headers().get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limit as u64) {
+        return Err(Denied::TooLarge { limit });
+    }
+    axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| Denied::TooLarge { limit })
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Denied> {
+    let mut deserializer = serde_json::Deserializer::from_slice(raw);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| body_fault(&error, raw))?;
+    deserializer.end().map_err(|error| Denied::MalformedJson(error.to_string()))?;
+    // serde would fill a struct from a list, field by field.
+    if !raw.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::invalid("", "wrong_type", "the body is an object").into());
+    }
+    Ok(value)
+}
+
+/// A value of the right JSON that is not what the field takes, told at its pointer.
+fn body_fault(error: &serde_path_to_error::Error<serde_json::Error>, raw: &[u8]) -> Denied {
+    let message = error.inner().to_string();
+    // serde_json's words for what is neither the text nor the object that an enumeration is read from.
+    let no_choice = message.starts_with("expected value") && serde_json::from_slice::<IgnoredAny>(raw).is_ok();
+    if error.inner().is_data() || no_choice {
+        fault_at(error.path(), &message).into()
+    } else {
+        Denied::MalformedJson(message)
+    }
+}
+
+pub(crate) fn fault_at(path: &serde_path_to_error::Path, message: &str) -> Refusal {
+    let mut pointer: String = path.iter().filter_map(pointer_segment).collect();
+    // serde's words; the position in the text says less than the pointer.
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    let named = |prefix: &str| {
+        message.strip_prefix(prefix).and_then(|rest| rest.split_once('`')).map(|(field, _)| field.to_owned())
+    };
+    let (code, field) = if let Some(field) = named("unknown field `") {
+        ("unknown_field", Some(field))
+    } else if let Some(field) = named("missing field `") {
+        ("required", Some(field))
+    } else if let Some(field) = named("duplicate field `") {
+        ("duplicate_field", Some(field))
+    } else if message.starts_with("invalid type")
+        || message == "expected value"
+        || message.starts_with("invalid length")
+    {
+        ("wrong_type", None)
+    } else {
+        ("invalid", None)
+    };
+    if let Some(field) =
+        field.map(|field| format!("/{}", escape(&field))).filter(|field| !pointer.ends_with(field.as_str()))
+    {
+        pointer.push_str(&field);
+    }
+    Refusal::Invalid(vec![Fault::new(pointer, code, message)])
+}
+
+fn pointer_segment(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => Some(format!("/{}", escape(key))),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+/// RFC 6901, section 3.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

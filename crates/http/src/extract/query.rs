@@ -1,0 +1,58 @@
+//! Parameters of the query: an unknown one is refused rather than ignored.
+
+use crate::problem::Denied;
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use jobpass_app::{PageOf, Refusal};
+
+const MAX_PAGE: usize = 1000;
+const DEFAULT_PAGE: usize = 100;
+
+/// `limit` and `after` of a list.
+#[derive(Debug)]
+pub(crate) struct Page(pub(crate) PageOf);
+
+impl<S: Sync> FromRequestParts<S> for Page {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Page, Denied> {
+        Page::beside(parts, &[])
+    }
+}
+
+impl Page {
+    /// Where the handler reads further parameters itself.
+    pub(crate) fn beside(parts: &Parts, others: &[&str]) -> Result<Page, Denied> {
+        let mut page = PageOf { after: None, limit: DEFAULT_PAGE };
+        for (name, value) in query(parts) {
+            match name.as_str() {
+                "after" => page.after = Some(checked_text("?after", value)?),
+                "limit" => {
+                    let number = value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+                    let fault = || Refusal::invalid("?limit", "out_of_range", format!("a number from 1 to {MAX_PAGE}"));
+                    page.limit = number.ok_or_else(fault)?;
+                }
+                other if others.contains(&other) => {}
+                _ => return Err(unknown_parameter(&name)),
+            }
+        }
+        Ok(Page(page))
+    }
+}
+
+/// The parameters of the query that a handler reads itself.
+pub(crate) fn query(parts: &Parts) -> Vec<(String, String)> {
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+pub(crate) fn unknown_parameter(name: &str) -> Denied {
+    Refusal::invalid(format!("?{name}"), "unknown_parameter", "no such query parameter").into()
+}
+
+/// A text from the query that the database could take.
+pub(crate) fn checked_text(pointer: &str, value: String) -> Result<String, Denied> {
+    if value.len() > 512 || value.chars().any(char::is_control) {
+        return Err(Refusal::invalid(pointer, "invalid", "at most 512 bytes, without control characters").into());
+    }
+    Ok(value)
+}

@@ -1,0 +1,86 @@
+//! Around every request: its id, its deadline, the limit on failures, and the last touch to an error. What
+//! went wrong inside is logged here, once, and never answered.
+
+use crate::limit::too_many;
+use crate::oauth::OAuthDenied;
+use crate::problem::{Denied, Pending, RequestId};
+use crate::server::Server;
+use axum::Json;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use jobpass_api::Problem;
+use jobpass_app::Refusal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// How long one request may take before it is given up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Names the request, gives it a deadline, and completes a problem with the request's id.
+pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    let id = server.app.new_id();
+    request.extensions_mut().insert(RequestId(id));
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let oauth = request.uri().path().starts_with("/oauth/");
+    let run = async {
+        let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+        let mut response =
+            answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
+        if let Some(Pending(pending)) = response.extensions_mut().remove::<Pending>() {
+            response = complete(response, &pending, id, oauth);
+        }
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
+    };
+    let mut response = run.instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    // Nothing here is for shared caches but what says so itself.
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid, oauth: bool) -> Response {
+    if let Some(text) = internal {
+        tracing::error!(code = problem.code, text, "refused");
+    }
+    if oauth {
+        return OAuthDenied::in_place_of(response);
+    }
+    let problem = Problem { request_id: id, ..problem.clone() };
+    let (mut parts, _) = response.into_parts();
+    let (mut with_body, body) = Json(problem).into_response().into_parts();
+    with_body.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.extend(with_body.headers);
+    Response::from_parts(parts, body)
+}
+
+/// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
+/// credential at all.
+pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
+    // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
+    let exchange = request.uri().path() == "/oauth/token";
+    let count = |failed: bool| match address {
+        Some(address) if failed => server.failures.count(address),
+        _ => Ok(()),
+    };
+    if let Err(seconds) = count(unauthenticated) {
+        return too_many(seconds);
+    }
+    let response = next.run(request).await;
+    let status = response.status();
+    match count(status == StatusCode::UNAUTHORIZED || (exchange && status == StatusCode::BAD_REQUEST)) {
+        Ok(()) => response,
+        Err(seconds) => too_many(seconds),
+    }
+}
