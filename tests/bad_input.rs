@@ -560,7 +560,7 @@ fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| pointers(value, &format!("{at}/{key}"), all)),
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all))
+            items.iter().enumerate().for_each(|(index, value)| pointers(value, &format!("{at}/{index}"), all));
         }
         _ => {}
     }

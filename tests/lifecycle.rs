@@ -121,7 +121,8 @@ async fn only_the_runner_that_opened_a_job_ends_it() {
 #[tokio::test]
 async fn finishing_a_run_ends_the_jobs_of_its_runner_or_for_an_instance_runner_all() {
     let world = World::new().await;
-    let scoped = runner(&world, json!({ "name": "r2", "project": "acme/web", "protected": true })).await.text_at("/token");
+    let scoped =
+        runner(&world, json!({ "name": "r2", "project": "acme/web", "protected": true })).await.text_at("/token");
     let elsewhere = runner(&world, json!({ "name": "r3", "project": "acme/lib" })).await.text_at("/token");
     let first = world.mint("1", json!({})).await;
     let second = World::mint_body("1", json!({ "job": { "key": "1/deploy" } }));
@@ -171,13 +172,22 @@ async fn each_revocation_ends_what_it_names_and_nothing_else() {
     let one = server.delete(&format!("/v1/job-tokens/{}", text(first, "id")), maintainer).await.expect(200);
     assert_eq!(one.json["tokens"], 1);
     assert_eq!(alive(&world, &tokens).await, [false, true, true, true, true]);
-    assert_eq!(server.delete(&format!("/v1/job-tokens/{}", text(first, "id")), maintainer).await.expect(200).json["tokens"], 0);
+    assert_eq!(
+        server.delete(&format!("/v1/job-tokens/{}", text(first, "id")), maintainer).await.expect(200).json["tokens"],
+        0
+    );
 
-    let job = server.post(&format!("/v1/jobs/{}/revoke-tokens", text(first, "job_id")), maintainer, json!({})).await.expect(200);
+    let job = server
+        .post(&format!("/v1/jobs/{}/revoke-tokens", text(first, "job_id")), maintainer, json!({}))
+        .await
+        .expect(200);
     assert_eq!(job.json["tokens"], 1);
     assert_eq!(alive(&world, &tokens).await, [false, false, true, true, true]);
 
-    server.post(&format!("/v1/pipelines/{}/revoke-tokens", text(first, "pipeline_id")), maintainer, json!({})).await.expect(200);
+    server
+        .post(&format!("/v1/pipelines/{}/revoke-tokens", text(first, "pipeline_id")), maintainer, json!({}))
+        .await
+        .expect(200);
     assert_eq!(alive(&world, &tokens).await, [false, false, false, true, true]);
 
     server.post("/v1/projects/acme%2Fweb/revoke-tokens", maintainer, json!({})).await.expect(200);
@@ -198,7 +208,11 @@ async fn a_revocation_is_one_audit_event() {
     let minted = world.mint("1", json!({})).await;
     for (path, action, subject) in [
         (format!("/v1/jobs/{}/revoke-tokens", text(&minted, "job_id")), "job.tokens_revoked", &minted["job_id"]),
-        (format!("/v1/pipelines/{}/revoke-tokens", text(&minted, "pipeline_id")), "pipeline.tokens_revoked", &minted["pipeline_id"]),
+        (
+            format!("/v1/pipelines/{}/revoke-tokens", text(&minted, "pipeline_id")),
+            "pipeline.tokens_revoked",
+            &minted["pipeline_id"],
+        ),
         ("/v1/projects/acme%2Fweb/revoke-tokens".to_owned(), "project.tokens_revoked", &minted["project_id"]),
         (format!("/v1/runners/{}/revoke-tokens", world.runner_id), "runner.tokens_revoked", &json!(world.runner_id)),
     ] {
@@ -239,7 +253,11 @@ async fn live_tokens_are_listed_without_their_text() {
     let listed = async || world.server.get(path, world.person("maintainer")).await.expect(200);
     assert_eq!(listed().await.json["items"].as_array().unwrap().len(), 4);
     assert!(!listed().await.text.contains("jpj_"));
-    world.server.post(&format!("/v1/pipelines/{}/revoke-tokens", text(&tokens[0], "pipeline_id")), world.admin(), json!({})).await.expect(200);
+    world
+        .server
+        .post(&format!("/v1/pipelines/{}/revoke-tokens", text(&tokens[0], "pipeline_id")), world.admin(), json!({}))
+        .await
+        .expect(200);
     let left = listed().await;
     assert_eq!(left.json["items"][0]["id"], tokens[3]["id"]);
     assert_eq!(left.json["items"].as_array().unwrap().len(), 1);
@@ -279,7 +297,10 @@ async fn giving_up_ends_the_token_and_what_was_narrowed_from_it() {
     let child = narrow(&world, &parent, json!({})).await.expect(201).text_at("/token");
     let grandchild = narrow(&world, &child, json!({})).await.expect(201).text_at("/token");
     world.server.delete("/v1/job-tokens/self", &child).await.expect(204);
-    assert_eq!((reason(&world, &child).await.as_str(), reason(&world, &grandchild).await.as_str()), ("revoked", "parent"));
+    assert_eq!(
+        (reason(&world, &child).await.as_str(), reason(&world, &grandchild).await.as_str()),
+        ("revoked", "parent")
+    );
     assert!(world.is_active(&parent).await && world.is_active(&sibling).await);
     world.server.delete("/v1/job-tokens/self", &child).await.refused(401, "bad_credential");
 }
@@ -303,8 +324,12 @@ async fn narrowing_never_gives_more() {
     ] {
         narrow(&world, parent, body).await.invalid(pointer, fault);
     }
-    let same = narrow(&world, parent, json!({ "permissions": null, "expires_at": null, "audience": null })).await.expect(201);
-    assert_eq!((&same.json["permissions"], &same.json["expires_at"]), (&json!(["jobs:admin", "packages:read"]), &json!("2026-11-23T11:05:00Z")));
+    let same =
+        narrow(&world, parent, json!({ "permissions": null, "expires_at": null, "audience": null })).await.expect(201);
+    assert_eq!(
+        (&same.json["permissions"], &same.json["expires_at"]),
+        (&json!(["jobs:admin", "packages:read"]), &json!("2026-11-23T11:05:00Z"))
+    );
     let less = json!({ "permissions": ["jobs:read"], "expires_at": "2026-11-23T10:10:00Z", "audience": ["https://b.example"] });
     let less = narrow(&world, parent, less).await.expect(201);
     let seen = world.server.get("/v1/job-tokens/self", &less.text_at("/token")).await.expect(200).json["token"].clone();
@@ -318,7 +343,8 @@ async fn narrowing_never_gives_more() {
 async fn an_uncapped_token_may_take_any_cap_and_audience() {
     let world = World::new().await;
     let parent = world.token("1").await;
-    let child = narrow(&world, &parent, json!({ "permissions": [], "audience": ["https://a.example"] })).await.expect(201);
+    let child =
+        narrow(&world, &parent, json!({ "permissions": [], "audience": ["https://a.example"] })).await.expect(201);
     assert_eq!(child.json["permissions"], json!([]));
     assert!(!world.is_active(&child.text_at("/token")).await, "meant for another service");
 }
@@ -371,7 +397,12 @@ async fn a_leaked_job_token_dies_with_what_was_narrowed_from_it() {
 #[tokio::test]
 async fn a_leaked_user_token_dies_alone() {
     let world = World::new().await;
-    let second = world.server.post("/v1/user-tokens", world.person("guest"), json!({ "user": "guest" })).await.expect(201).text_at("/token");
+    let second = world
+        .server
+        .post("/v1/user-tokens", world.person("guest"), json!({ "user": "guest" }))
+        .await
+        .expect(201)
+        .text_at("/token");
     leak(&world, &second).await.expect(204);
     world.server.get("/v1/groups", &second).await.refused(401, "bad_credential");
     world.server.get("/v1/groups", world.person("guest")).await.expect(200);
@@ -411,8 +442,12 @@ async fn each_leak_is_audited_and_an_unknown_token_is_no_different() {
         world.server.clock.advance(Duration::seconds(1));
         leak(&world, &token).await.expect(204);
         leak(&world, &unknown.text_at("/token")).await.expect(204);
-        let event = world.server.get("/v1/audit-events?limit=1", world.admin()).await.expect(200).json["items"][0].clone();
-        assert_eq!((&event["action"], &event["actor_kind"], &event["reason"]), (&json!(action), &json!("anyone"), &json!("leaked")));
+        let event =
+            world.server.get("/v1/audit-events?limit=1", world.admin()).await.expect(200).json["items"][0].clone();
+        assert_eq!(
+            (&event["action"], &event["actor_kind"], &event["reason"]),
+            (&json!(action), &json!("anyone"), &json!("leaked"))
+        );
     }
     for malformed in ["", "jpj_x", "not a token", &world.runner[..52]] {
         leak(&world, malformed).await.invalid("/token", "malformed");
@@ -433,7 +468,11 @@ async fn a_job_token_opens_narrow_and_self_and_nothing_else() {
             continue;
         }
         let filled = template.replace("{project}", "acme%2Fweb").replace("{group}", "acme");
-        let path: String = filled.split('/').map(|part| if part.starts_with('{') { "0193a2b4-0000-7000-8000-000000000000" } else { part }).collect::<Vec<_>>().join("/");
+        let path: String = filled
+            .split('/')
+            .map(|part| if part.starts_with('{') { "0193a2b4-0000-7000-8000-000000000000" } else { part })
+            .collect::<Vec<_>>()
+            .join("/");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             if !operations[method.to_lowercase()].is_null() {
                 let body = (method != "GET").then(|| json!({}));
@@ -462,5 +501,9 @@ async fn self_tells_what_the_token_may_do_in_a_project() {
     let other = world.server.get("/v1/job-tokens/self?project=other%2Fapp", text(&minted, "token")).await.expect(200);
     let missing = world.server.get("/v1/job-tokens/self?project=other%2Fxxx", text(&minted, "token")).await.expect(200);
     assert_eq!(other.text.replace("app", "xxx"), missing.text);
-    world.server.get("/v1/job-tokens/self?colour=red", text(&minted, "token")).await.invalid("?colour", "unknown_parameter");
+    world
+        .server
+        .get("/v1/job-tokens/self?colour=red", text(&minted, "token"))
+        .await
+        .invalid("?colour", "unknown_parameter");
 }

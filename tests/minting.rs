@@ -45,7 +45,10 @@ async fn a_mint_answers_the_token_and_its_ids() {
     for id in ["id", "project_id", "pipeline_id", "job_id"] {
         assert_eq!(seen[id], minted.json[id]);
     }
-    assert_eq!((seen["project"].as_str(), seen["pipeline"].as_str(), seen["job"].as_str()), (Some("acme/web"), Some("4711"), Some("4711/build")));
+    assert_eq!(
+        (seen["project"].as_str(), seen["pipeline"].as_str(), seen["job"].as_str()),
+        (Some("acme/web"), Some("4711"), Some("4711/build"))
+    );
     assert_eq!((&seen["protected"], &seen["runner_id"]), (&json!(true), &json!(world.runner_id)));
     assert!(seen.get("token").is_none());
     let audit = world.server.get("/v1/audit-events?project=acme%2Fweb", world.person("owner")).await.expect(200);
@@ -55,7 +58,19 @@ async fn a_mint_answers_the_token_and_its_ids() {
 #[tokio::test]
 async fn what_has_to_be_said() {
     let world = World::new().await;
-    for pointer in ["/project", "/pipeline", "/job", "/pipeline/key", "/pipeline/ref", "/pipeline/ref_type", "/pipeline/sha", "/pipeline/trigger", "/job/key", "/job/name", "/job/timeout_secs"] {
+    for pointer in [
+        "/project",
+        "/pipeline",
+        "/job",
+        "/pipeline/key",
+        "/pipeline/ref",
+        "/pipeline/ref_type",
+        "/pipeline/sha",
+        "/pipeline/trigger",
+        "/job/key",
+        "/job/name",
+        "/job/timeout_secs",
+    ] {
         let mut body = World::mint_body("1", json!({}));
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         body.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field);
@@ -71,7 +86,8 @@ async fn what_has_to_be_said() {
 #[tokio::test]
 async fn a_merge_request_says_whether_it_is_from_a_fork() {
     let world = World::new().await;
-    let request = json!({ "pipeline": { "trigger": "merge_request", "ref": "refs/merge/1", "ref_type": "merge_request" } });
+    let request =
+        json!({ "pipeline": { "trigger": "merge_request", "ref": "refs/merge/1", "ref_type": "merge_request" } });
     let mut body = World::mint_body("1", request.clone());
     body["pipeline"].as_object_mut().unwrap().remove("from_fork");
     world.server.post("/v1/job-tokens", &world.runner, body.clone()).await.invalid("/pipeline/from_fork", "required");
@@ -89,17 +105,35 @@ async fn a_merge_request_says_whether_it_is_from_a_fork() {
 async fn limits_of_timeout_lease_cap_and_audience() {
     let world = World::new().await;
     for seconds in [0, 86_401] {
-        world.try_mint("1", json!({ "job": { "timeout_secs": seconds } })).await.invalid("/job/timeout_secs", "out_of_range");
+        world
+            .try_mint("1", json!({ "job": { "timeout_secs": seconds } }))
+            .await
+            .invalid("/job/timeout_secs", "out_of_range");
     }
     for seconds in [0, 3601] {
-        world.try_mint("1", json!({ "job": { "lease_secs": seconds } })).await.invalid("/job/lease_secs", "out_of_range");
+        world
+            .try_mint("1", json!({ "job": { "lease_secs": seconds } }))
+            .await
+            .invalid("/job/lease_secs", "out_of_range");
     }
-    world.try_mint("1", json!({ "permissions": ["jobs:read", "nope:read"] })).await.invalid("/permissions/1", "unknown_permission");
+    world
+        .try_mint("1", json!({ "permissions": ["jobs:read", "nope:read"] }))
+        .await
+        .invalid("/permissions/1", "unknown_permission");
     world.try_mint("1", json!({ "permissions": vec!["jobs:read"; 257] })).await.invalid("/permissions", "too_many");
     world.try_mint("1", json!({ "audience": [] })).await.invalid("/audience", "out_of_range");
     world.try_mint("1", json!({ "audience": vec!["https://a.example"; 9] })).await.invalid("/audience", "out_of_range");
-    world.try_mint("1", json!({ "audience": ["https://a.example", "registry"] })).await.invalid("/audience/1", "invalid");
-    world.try_mint("1", json!({ "job": { "timeout_secs": 86_400, "lease_secs": 3600 }, "audience": vec!["https://a.example"; 8] })).await.expect(201);
+    world
+        .try_mint("1", json!({ "audience": ["https://a.example", "registry"] }))
+        .await
+        .invalid("/audience/1", "invalid");
+    world
+        .try_mint(
+            "1",
+            json!({ "job": { "timeout_secs": 86_400, "lease_secs": 3600 }, "audience": vec!["https://a.example"; 8] }),
+        )
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -118,9 +152,16 @@ async fn facts_never_change() {
     let fork = json!({ "pipeline": { "ref": "topic", "from_fork": true, "fork_source": "a/b", "actor": "guest" }, "job": { "environment": "staging", "lease_secs": 60 } });
     world.mint("1", fork.clone()).await;
     for (part, field, value) in [
-        ("pipeline", "ref", json!("main")), ("pipeline", "ref_type", json!("tag")), ("pipeline", "sha", json!("b")),
-        ("pipeline", "trigger", json!("api")), ("pipeline", "actor", json!(null)), ("pipeline", "fork_source", json!("c/d")),
-        ("job", "name", json!("deploy")), ("job", "environment", json!(null)), ("job", "timeout_secs", json!(60)), ("job", "lease_secs", json!(null)),
+        ("pipeline", "ref", json!("main")),
+        ("pipeline", "ref_type", json!("tag")),
+        ("pipeline", "sha", json!("b")),
+        ("pipeline", "trigger", json!("api")),
+        ("pipeline", "actor", json!(null)),
+        ("pipeline", "fork_source", json!("c/d")),
+        ("job", "name", json!("deploy")),
+        ("job", "environment", json!(null)),
+        ("job", "timeout_secs", json!(60)),
+        ("job", "lease_secs", json!(null)),
     ] {
         let mut change = fork.clone();
         change[part][field] = value;
@@ -196,7 +237,10 @@ async fn protection_is_computed_from_the_projects_patterns() {
         (json!({ "pipeline": { "ref": "main", "trigger": "merge_request" } }), false),
         (json!({ "pipeline": { "ref": "main", "ref_type": "merge_request" } }), false),
         (json!({ "pipeline": { "ref": "main", "trigger": "schedule" } }), true),
-    ].into_iter().enumerate() {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let seen = facts(&world, &number.to_string(), change.clone()).await;
         assert_eq!(seen["protected"], protected, "{change}");
     }
@@ -233,7 +277,8 @@ async fn only_a_protected_runner_serves_protected_refs() {
 async fn a_protected_environment_needs_a_protected_ref() {
     let world = World::new().await;
     protect(&world, json!({ "protected_environments": ["prod*"] })).await;
-    let on = |name: &str, environment: &str| json!({ "pipeline": { "ref": name }, "job": { "environment": environment } });
+    let on =
+        |name: &str, environment: &str| json!({ "pipeline": { "ref": name }, "job": { "environment": environment } });
     world.try_mint("1", on("topic", "production")).await.refused(403, "protected_environment");
     world.try_mint("2", on("topic", "staging")).await.expect(201);
     world.try_mint("3", on("main", "production")).await.expect(201);
@@ -249,9 +294,15 @@ async fn a_runner_reaches_what_lies_in_its_scope() {
     let (of_project, _) = runner(&world, json!({ "project": "acme/web", "protected": true })).await;
     let (of_group, _) = runner(&world, json!({ "group": "acme", "protected": true })).await;
     for (runner, project, status) in [
-        (&of_project, "acme/web", 201), (&of_project, "acme/lib", 404), (&of_project, "other/app", 404),
-        (&of_group, "acme/web", 201), (&of_group, "acme/team/api", 201), (&of_group, "other/app", 404),
-        (&world.runner, "acme/web", 201), (&world.runner, "other/app", 201), (&world.runner, "acme/nope", 404),
+        (&of_project, "acme/web", 201),
+        (&of_project, "acme/lib", 404),
+        (&of_project, "other/app", 404),
+        (&of_group, "acme/web", 201),
+        (&of_group, "acme/team/api", 201),
+        (&of_group, "other/app", 404),
+        (&world.runner, "acme/web", 201),
+        (&world.runner, "other/app", 201),
+        (&world.runner, "acme/nope", 404),
     ] {
         let key = format!("{project} {}", &runner[..12]);
         let reply = mint_by(&world, runner, &key, json!({ "project": project })).await.expect(status);
@@ -267,7 +318,10 @@ async fn out_of_scope_is_missing_byte_for_byte() {
     let (of_project, _) = runner(&world, json!({ "project": "acme/web" })).await;
     let outside = mint_by(&world, &of_project, "1", json!({ "project": "acme/lib" })).await.refused(404, "not_found");
     let missing = mint_by(&world, &of_project, "1", json!({ "project": "acme/nope" })).await.refused(404, "not_found");
-    assert_eq!(outside.text.replace(outside.header("x-request-id"), ""), missing.text.replace(missing.header("x-request-id"), ""));
+    assert_eq!(
+        outside.text.replace(outside.header("x-request-id"), ""),
+        missing.text.replace(missing.header("x-request-id"), "")
+    );
 }
 
 #[tokio::test]
@@ -310,7 +364,8 @@ async fn any_other_actor_is_claimed() {
     let unknown = facts(&world, "1", json!({ "pipeline": { "actor": "nobody" } })).await;
     assert_eq!((&unknown["actor"], &unknown["actor_claimed"]), (&Value::Null, &json!("nobody")));
     let minted = mint_by(&world, &plain, "2", json!({ "pipeline": { "actor": "developer" } })).await.expect(201);
-    let seen = world.server.get("/v1/job-tokens/self", &minted.text_at("/token")).await.expect(200).json["token"].clone();
+    let seen =
+        world.server.get("/v1/job-tokens/self", &minted.text_at("/token")).await.expect(200).json["token"].clone();
     assert_eq!((&seen["actor"], &seen["actor_claimed"]), (&Value::Null, &json!("developer")));
 }
 

@@ -38,7 +38,7 @@ impl App {
         let catalogue = self.catalogue_for(&ask.permissions).await?;
         let asked = asked(ask, &catalogue)?;
         let names = names(ask, asked, &catalogue)?;
-        let project = self.project_asked(caller, ask.project.as_deref())?;
+        let project = project_asked(caller, ask.project.as_deref())?;
         let project =
             project.ok_or_else(|| Refusal::invalid("/project", "required", "name the project that is asked about"))?;
         let loaded = self.load(ask.token.expose(), Some(&project)).await?;
@@ -57,23 +57,6 @@ impl App {
         Ok(Answer { decision, catalogue, subject })
     }
 
-    /// The project that a service asks about: its own, or the one it names. Naming another than its own is an error.
-    pub(crate) fn project_asked(&self, caller: &ServiceCaller, named: Option<&str>) -> Result<Option<String>, Refusal> {
-        let service = &caller.service;
-        let Some(own) = service.project else {
-            return Ok(named.map(str::to_owned));
-        };
-        let is_own = |named: &str| named == own.to_string() || Some(named) == service.project_path.as_deref();
-        if named.is_some_and(|named| !is_own(named)) {
-            return Err(Refusal::invalid(
-                "/project",
-                "other_project",
-                "this service is registered for one project, and it is not this one",
-            ));
-        }
-        Ok(Some(own.to_string()))
-    }
-
     /// A text that is no job token loads as one that is unknown: what is asked about may be public all the same.
     pub(crate) async fn load(&self, token: &str, project: Option<&str>) -> Result<Loaded, Refusal> {
         let parsed = token::parse(token).filter(|parsed| parsed.kind == Kind::Job);
@@ -83,6 +66,23 @@ impl App {
         }
         Ok(question::load(self.db.read(), hour, hash, project, &self.catalogue()).await?)
     }
+}
+
+/// The project that a service asks about: its own, or the one it names. Naming another than its own is an error.
+pub(crate) fn project_asked(caller: &ServiceCaller, named: Option<&str>) -> Result<Option<String>, Refusal> {
+    let service = &caller.service;
+    let Some(own) = service.project else {
+        return Ok(named.map(str::to_owned));
+    };
+    let is_own = |named: &str| named == own.to_string() || Some(named) == service.project_path.as_deref();
+    if named.is_some_and(|named| !is_own(named)) {
+        return Err(Refusal::invalid(
+            "/project",
+            "other_project",
+            "this service is registered for one project, and it is not this one",
+        ));
+    }
+    Ok(Some(own.to_string()))
 }
 
 fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {

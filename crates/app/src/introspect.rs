@@ -1,6 +1,7 @@
 //! Introspection (RFC 7662): what a presented token is, and what it may do in one project; and the same
 //! for the holder who asks about itself.
 
+use crate::authorize::project_asked;
 use crate::{App, Holder, Refusal, ServiceCaller};
 use jobpass_domain::Catalogue;
 use jobpass_domain::decision::{Decision, Names, Question, decide};
@@ -31,7 +32,7 @@ impl App {
         project: Option<&str>,
         permissions: &[String],
     ) -> Result<Option<Active>, Refusal> {
-        let own = self.project_asked(caller, project)?;
+        let own = project_asked(caller, project)?;
         let catalogue = self.catalogue_for(permissions).await?;
         let asked = catalogue
             .parse_all(permissions)

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
 use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -16,7 +17,8 @@ use crate::problem::Denied;
 pub(crate) fn tag<T: Serialize>(shown: &T) -> String {
     let bytes = serde_json::to_vec(shown).unwrap_or_default();
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let (half, _) = hash.split_at(16);
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(half)
 }
 
 /// The answer of something that was made: the tag is that of what a GET shows.

@@ -1,6 +1,9 @@
 //! The whole API on one page.
 
-#![expect(clippy::wildcard_imports, reason = "routes! needs what utoipa puts beside each handler")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "routes! needs what utoipa puts beside each handler; not linted in tests, so no expect"
+)]
 
 use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};

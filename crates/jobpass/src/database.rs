@@ -92,6 +92,7 @@ async fn wait_for(db: &Db) -> Result<i32, Error> {
     Err(Error::Unavailable("no answer".to_owned()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn unusable(error: Error) -> Failure {
     Failure::Database(error.to_string())
 }

@@ -1,13 +1,10 @@
 //! Where Postgres's programs are. Distributions keep them off the `PATH`, one folder for each major version.
 
 use super::account::Account;
-use super::error::EmbeddedError;
+use super::error::{EmbeddedError, OLDEST};
 use super::folder::Folder;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The oldest major version that Jobpass works with.
-pub(super) const OLDEST: u32 = 15;
 
 #[derive(Debug)]
 pub(super) struct Binaries {

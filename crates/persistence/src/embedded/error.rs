@@ -1,9 +1,11 @@
 //! Why the embedded Postgres did not start. Each message says what to do about it.
 
-use super::binaries::OLDEST;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The oldest major version that Jobpass works with.
+pub(super) const OLDEST: u32 = 15;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
