@@ -23,7 +23,7 @@ test: install ## Everything that must pass, beside a throw-away PostgreSQL
 	@scripts/with-postgres.sh sh -c \
 	  'cargo test --locked --workspace --doc && cargo test --locked --workspace --all-targets'
 
-lint: ## Format, clippy, and licences and advisories where cargo-deny is installed
+lint: install ## Format, clippy, and licences and advisories where cargo-deny is installed
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check; \
