@@ -400,11 +400,12 @@ begin
         return;
     end if;
     perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
+    -- After the wait, what to_regclass says may be old: `if not exists` looks again.
     if to_regclass(tokens) is null then
-        execute format('create table %I partition of job_tokens for values from (%s) to (%s)', tokens, day * 24, (day + 1) * 24);
+        execute format('create table if not exists %I partition of job_tokens for values from (%s) to (%s)', tokens, day * 24, (day + 1) * 24);
     end if;
     if to_regclass(events) is null then
-        execute format('create table %I partition of audit_events for values from (%L) to (%L)', events, month, month + interval '1 month');
+        execute format('create table if not exists %I partition of audit_events for values from (%L) to (%L)', events, month, month + interval '1 month');
     end if;
 end $$;
 

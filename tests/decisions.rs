@@ -35,7 +35,8 @@ async fn nothing_is_open_until_somebody_grants_it() {
     let world = World::new().await;
     let minted = world.mint("1", json!({})).await;
     for project in ["acme/lib", "acme/web", "other/app", "acme/nope"] {
-        let answer = world.authorize(text(&minted, "token"), READ, json!({ "project": project })).await.expect(200).json;
+        let answer =
+            world.authorize(text(&minted, "token"), READ, json!({ "project": project })).await.expect(200).json;
         let expected = (&json!(false), &json!("no_grant"), &json!(["packages:read"]));
         assert_eq!((&answer["allowed"], &answer["reason"], &answer["missing"]), expected, "{project}");
     }
@@ -62,18 +63,64 @@ async fn a_project_is_named_by_path_or_id() {
 
 #[tokio::test]
 async fn each_condition_has_its_reason() {
-    let job = |pipeline: Value, environment: Value| json!({ "pipeline": pipeline, "job": { "environment": environment } });
+    let job =
+        |pipeline: Value, environment: Value| json!({ "pipeline": pipeline, "job": { "environment": environment } });
     for (condition, good, bad, expected) in [
-        (json!({ "refs": ["main"] }), job(json!({}), json!(null)), job(json!({ "ref": "topic" }), json!(null)), "condition_ref"),
-        (json!({ "refs": ["tag:v*"] }), job(json!({ "ref": "v1", "ref_type": "tag" }), json!(null)), job(json!({ "ref": "v1" }), json!(null)), "condition_ref"),
-        (json!({ "protected_refs_only": true }), job(json!({}), json!(null)), job(json!({ "ref": "topic" }), json!(null)), "condition_protected"),
-        (json!({ "environments": ["prod*"] }), job(json!({}), json!("prod-eu")), job(json!({}), json!("staging")), "condition_environment"),
-        (json!({ "environments": ["prod*"] }), job(json!({}), json!("prod")), job(json!({}), json!(null)), "condition_environment"),
-        (json!({ "triggers": ["push", "api"] }), job(json!({ "trigger": "api" }), json!(null)), job(json!({ "trigger": "schedule" }), json!(null)), "condition_trigger"),
-        (json!({ "allow_forks": true }), job(json!({ "from_fork": true }), json!(null)), job(json!({}), json!(null)), "granted"),
+        (
+            json!({ "refs": ["main"] }),
+            job(json!({}), json!(null)),
+            job(json!({ "ref": "topic" }), json!(null)),
+            "condition_ref",
+        ),
+        (
+            json!({ "refs": ["tag:v*"] }),
+            job(json!({ "ref": "v1", "ref_type": "tag" }), json!(null)),
+            job(json!({ "ref": "v1" }), json!(null)),
+            "condition_ref",
+        ),
+        (
+            json!({ "protected_refs_only": true }),
+            job(json!({}), json!(null)),
+            job(json!({ "ref": "topic" }), json!(null)),
+            "condition_protected",
+        ),
+        (
+            json!({ "environments": ["prod*"] }),
+            job(json!({}), json!("prod-eu")),
+            job(json!({}), json!("staging")),
+            "condition_environment",
+        ),
+        (
+            json!({ "environments": ["prod*"] }),
+            job(json!({}), json!("prod")),
+            job(json!({}), json!(null)),
+            "condition_environment",
+        ),
+        (
+            json!({ "triggers": ["push", "api"] }),
+            job(json!({ "trigger": "api" }), json!(null)),
+            job(json!({ "trigger": "schedule" }), json!(null)),
+            "condition_trigger",
+        ),
+        (
+            json!({ "allow_forks": true }),
+            job(json!({ "from_fork": true }), json!(null)),
+            job(json!({}), json!(null)),
+            "granted",
+        ),
         (json!({}), job(json!({}), json!(null)), job(json!({ "from_fork": true }), json!(null)), "condition_fork"),
-        (json!({ "within_actor_role": true }), job(json!({ "actor": "reporter" }), json!(null)), job(json!({ "actor": "guest" }), json!(null)), "condition_role"),
-        (json!({ "within_actor_role": true }), job(json!({ "actor": "owner" }), json!(null)), job(json!({}), json!(null)), "condition_role"),
+        (
+            json!({ "within_actor_role": true }),
+            job(json!({ "actor": "reporter" }), json!(null)),
+            job(json!({ "actor": "guest" }), json!(null)),
+            "condition_role",
+        ),
+        (
+            json!({ "within_actor_role": true }),
+            job(json!({ "actor": "owner" }), json!(null)),
+            job(json!({}), json!(null)),
+            "condition_role",
+        ),
     ] {
         let world = World::new().await;
         world.grant(READ, json!({ "conditions": condition })).await;
@@ -92,7 +139,14 @@ async fn whose_word_is_taken() {
         let mut body = json!({ "name": "r", "protected": true });
         body.as_object_mut().unwrap().extend(scope.as_object().unwrap().clone());
         let runner = world.server.post("/v1/runners", world.admin(), body).await.expect(201).text_at("/token");
-        tokens.push(world.server.post("/v1/job-tokens", &runner, World::mint_body(key, json!({}))).await.expect(201).text_at("/token"));
+        tokens.push(
+            world
+                .server
+                .post("/v1/job-tokens", &runner, World::mint_body(key, json!({})))
+                .await
+                .expect(201)
+                .text_at("/token"),
+        );
     }
     let reasons = async || {
         let mut reasons = Vec::new();
@@ -102,7 +156,8 @@ async fn whose_word_is_taken() {
         reasons
     };
     assert_eq!(reasons().await, ["granted", "granted", "condition_vouched_by"]);
-    let body = json!({ "source": { "project": "acme/web" }, "permissions": READ, "conditions": { "vouched_by": "instance" } });
+    let body =
+        json!({ "source": { "project": "acme/web" }, "permissions": READ, "conditions": { "vouched_by": "instance" } });
     world.server.call_with("PUT", &grant, Some(world.admin()), Some(body), &[("if-match", "*")]).await.expect(200);
     assert_eq!(reasons().await, ["granted", "condition_vouched_by", "condition_vouched_by"]);
 }
@@ -133,7 +188,8 @@ async fn several_permissions_are_all_or_nothing_each_with_its_reason() {
     world.grant(&["packages:read", "jobs:read"], json!({ "conditions": { "refs": ["topic"] } })).await;
     world.grant(READ, json!({})).await;
     let token = world.token("1").await;
-    let answer = world.authorize(&token, &["packages:read", "jobs:read", "packages:delete"], json!({})).await.expect(200).json;
+    let answer =
+        world.authorize(&token, &["packages:read", "jobs:read", "packages:delete"], json!({})).await.expect(200).json;
     assert_eq!((&answer["allowed"], &answer["missing"]), (&json!(false), &json!(["jobs:read", "packages:delete"])));
     assert_eq!(answer["reason"], "condition_ref");
     let reasons = json!([{ "permission": "jobs:read", "reason": "condition_ref" }, { "permission": "packages:delete", "reason": "no_grant" }]);
@@ -145,7 +201,12 @@ async fn several_permissions_are_all_or_nothing_each_with_its_reason() {
 #[tokio::test]
 async fn selectors_bind_by_resource_name() {
     let world = World::new().await;
-    world.grant(&["packages:read", "containers:read", "jobs:read"], json!({ "selectors": { "packages": ["npm/@acme/*"], "containers": ["app/**"] } })).await;
+    world
+        .grant(
+            &["packages:read", "containers:read", "jobs:read"],
+            json!({ "selectors": { "packages": ["npm/@acme/*"], "containers": ["app/**"] } }),
+        )
+        .await;
     let token = world.token("1").await;
     for (permissions, named, reason) in [
         (&["packages:read"][..], json!({}), "resource_name_missing"),
@@ -153,17 +214,31 @@ async fn selectors_bind_by_resource_name() {
         (&["packages:read"], json!({ "resource_name": "npm/@acme/ui/x" }), "resource_name"),
         (&["packages:read"], json!({ "resource_names": { "packages": "npm/@acme/ui" } }), "granted"),
         (&["packages:read"], json!({ "resource_names": { "containers": "app/x" } }), "resource_name_missing"),
-        (&["packages:read", "containers:read"], json!({ "resource_names": { "packages": "npm/@acme/ui", "containers": "app/a/b" } }), "granted"),
-        (&["packages:read", "containers:read"], json!({ "resource_names": { "packages": "npm/@acme/ui", "containers": "x" } }), "resource_name"),
+        (
+            &["packages:read", "containers:read"],
+            json!({ "resource_names": { "packages": "npm/@acme/ui", "containers": "app/a/b" } }),
+            "granted",
+        ),
+        (
+            &["packages:read", "containers:read"],
+            json!({ "resource_names": { "packages": "npm/@acme/ui", "containers": "x" } }),
+            "resource_name",
+        ),
         (&["jobs:read"], json!({}), "granted"),
     ] {
         let answer = world.authorize(&token, permissions, named.clone()).await.expect(200);
         assert_eq!(answer.text_at("/reason"), reason, "{permissions:?} {named}");
     }
-    world.authorize(&token, &["packages:read", "jobs:read"], json!({ "resource_name": "x" })).await.invalid("/resource_name", "ambiguous");
+    world
+        .authorize(&token, &["packages:read", "jobs:read"], json!({ "resource_name": "x" }))
+        .await
+        .invalid("/resource_name", "ambiguous");
     let twice = json!({ "resource_name": "x", "resource_names": { "packages": "y" } });
     world.authorize(&token, READ, twice).await.invalid("/resource_name", "named_twice");
-    world.authorize(&token, READ, json!({ "resource_names": { "nope": "y" } })).await.invalid("/resource_names/nope", "unknown_resource");
+    world
+        .authorize(&token, READ, json!({ "resource_names": { "nope": "y" } }))
+        .await
+        .invalid("/resource_names/nope", "unknown_resource");
     // A further grant without a selector frees the permission.
     world.grant(READ, json!({})).await;
     assert_eq!(world.authorize(&token, READ, json!({})).await.expect(200).json["allowed"], true);
@@ -174,16 +249,24 @@ async fn selectors_bind_by_resource_name() {
 #[tokio::test]
 async fn below_enforced_the_actors_role_counts_and_audit_marks_it() {
     for (mode, allowed, reason, would_deny) in [
-        ("legacy", true, "role", json!([])),
-        ("audit", true, "role", json!(["packages:create"])),
+        ("legacy", true, "granted", json!([])),
+        ("audit", true, "granted", json!(["packages:create"])),
         ("enforced", false, "no_grant", json!([])),
     ] {
         let world = World::new().await;
         set_lib(&world, json!({ "mode": mode })).await;
         world.grant(READ, json!({})).await;
         let minted = world.mint("1", json!({ "pipeline": { "actor": "developer" } })).await;
-        let answer = world.authorize(text(&minted, "token"), &["packages:read", "packages:create"], json!({})).await.expect(200).json;
-        assert_eq!((&answer["allowed"], &answer["reason"], &answer["would_deny"]), (&json!(allowed), &json!(reason), &would_deny), "{mode}");
+        let answer = world
+            .authorize(text(&minted, "token"), &["packages:read", "packages:create"], json!({}))
+            .await
+            .expect(200)
+            .json;
+        assert_eq!(
+            (&answer["allowed"], &answer["reason"], &answer["would_deny"]),
+            (&json!(allowed), &json!(reason), &would_deny),
+            "{mode}"
+        );
     }
 }
 
@@ -225,7 +308,12 @@ async fn being_an_administrator_lends_a_job_nothing() {
 async fn an_actor_nobody_vouches_for_has_no_role() {
     let world = World::new().await;
     set_lib(&world, json!({ "mode": "legacy" })).await;
-    let plain = world.server.post("/v1/runners", world.admin(), json!({ "name": "r", "protected": true })).await.expect(201).text_at("/token");
+    let plain = world
+        .server
+        .post("/v1/runners", world.admin(), json!({ "name": "r", "protected": true }))
+        .await
+        .expect(201)
+        .text_at("/token");
     let body = World::mint_body("1", json!({ "pipeline": { "actor": "owner" } }));
     let token = world.server.post("/v1/job-tokens", &plain, body).await.expect(201).text_at("/token");
     assert_eq!(world.authorize(&token, READ, json!({})).await.expect(200).text_at("/reason"), "no_grant");
@@ -237,7 +325,9 @@ async fn a_floor_above_counts_at_once() {
     set_lib(&world, json!({ "mode": "legacy" })).await;
     let minted = world.mint("1", json!({ "pipeline": { "actor": "developer" } })).await;
     let answer = async || world.authorize(text(&minted, "token"), READ, json!({})).await.expect(200).json;
-    for (floor, allowed, would_deny) in [("legacy", true, json!([])), ("audit", true, json!(READ)), ("enforced", false, json!([]))] {
+    for (floor, allowed, would_deny) in
+        [("legacy", true, json!([])), ("audit", true, json!(READ)), ("enforced", false, json!([]))]
+    {
         world.server.patch("/v1/groups/acme", world.admin(), json!({ "floor": floor })).await.expect(200);
         let answer = answer().await;
         assert_eq!((&answer["allowed"], &answer["would_deny"]), (&json!(allowed), &would_deny), "{floor}");
@@ -251,7 +341,11 @@ async fn roles_are_live() {
     let minted = world.mint("1", json!({ "pipeline": { "actor": "guest" } })).await;
     let reason = async || world.authorize(text(&minted, "token"), READ, json!({})).await.expect(200).text_at("/reason");
     assert_eq!(reason().await, "no_grant");
-    world.server.put("/v1/projects/acme%2Flib/members/guest", world.admin(), json!({ "role": "reporter" })).await.expect(200);
+    world
+        .server
+        .put("/v1/projects/acme%2Flib/members/guest", world.admin(), json!({ "role": "reporter" }))
+        .await
+        .expect(200);
     assert_eq!(reason().await, "role");
     world.server.delete("/v1/projects/acme%2Flib/members/guest", world.admin()).await.expect(204);
     assert_eq!(reason().await, "no_grant");
@@ -261,7 +355,9 @@ async fn roles_are_live() {
 
 #[tokio::test]
 async fn what_is_public_or_internal_gives_to_anyone() {
-    for (visibility, allowed, anonymous) in [("private", false, false), ("internal", true, false), ("public", true, true)] {
+    for (visibility, allowed, anonymous) in
+        [("private", false, false), ("internal", true, false), ("public", true, true)]
+    {
         let world = World::new().await;
         set_lib(&world, json!({ "visibility": visibility })).await;
         let token = world.token("1").await;
@@ -269,7 +365,11 @@ async fn what_is_public_or_internal_gives_to_anyone() {
             let answer = world.authorize(&token, &[permission], json!({})).await.expect(200).json;
             let reason = if allowed { "anyone" } else { "no_grant" };
             let expected = (&json!(allowed), &json!(reason), &json!(anonymous));
-            assert_eq!((&answer["allowed"], &answer["reason"], &answer["anonymous"]), expected, "{visibility} {permission}");
+            assert_eq!(
+                (&answer["allowed"], &answer["reason"], &answer["anonymous"]),
+                expected,
+                "{visibility} {permission}"
+            );
         }
         let more = world.authorize(&token, &["packages:read", "jobs:read"], json!({})).await.expect(200).json;
         assert_eq!((&more["allowed"], &more["anonymous"]), (&json!(false), &json!(false)));
@@ -283,7 +383,9 @@ async fn a_dead_or_capped_token_gets_no_less_than_none() {
     let capped = world.mint("1", json!({ "permissions": [] })).await;
     let dead = world.token("2").await;
     world.server.delete("/v1/job-tokens/self", &dead).await.expect(204);
-    for (token, reason) in [(text(&capped, "token"), "token_cap"), (&dead, "revoked"), ("nonsense", "unknown"), ("", "unknown")] {
+    for (token, reason) in
+        [(text(&capped, "token"), "token_cap"), (&dead, "revoked"), ("nonsense", "unknown"), ("", "unknown")]
+    {
         let answer = world.authorize(token, READ, json!({})).await.expect(200).json;
         let expected = (&json!(false), &json!(reason), &json!(true));
         assert_eq!((&answer["allowed"], &answer["reason"], &answer["anonymous"]), expected, "{reason}");
@@ -300,7 +402,9 @@ async fn the_shipped_ceiling_lets_a_fork_at_most_read() {
     let all = &["packages:admin", "containers:admin"];
     world.grant(all, json!({ "conditions": { "allow_forks": true } })).await;
     let fork = world.mint("1", json!({ "pipeline": { "from_fork": true } })).await;
-    let ask = async |token: &str, permission: &str| world.authorize(token, &[permission], json!({})).await.expect(200).text_at("/reason");
+    let ask = async |token: &str, permission: &str| {
+        world.authorize(token, &[permission], json!({})).await.expect(200).text_at("/reason")
+    };
     assert_eq!(ask(text(&fork, "token"), "packages:read").await, "granted");
     assert_eq!(ask(text(&fork, "token"), "containers:create").await, "ceiling");
     // It binds roles, too.
@@ -320,7 +424,13 @@ async fn a_group_source_covers_what_is_under_it_now_or_later_but_the_exceptions(
     for path in ["acme/later", "acme/out/deep"] {
         server.post("/v1/projects", admin, json!({ "path": path })).await.expect(201);
     }
-    for (project, reason) in [("acme/web", "no_grant"), ("acme/lib", "granted"), ("acme/later", "granted"), ("acme/out/deep", "no_grant"), ("other/app", "no_grant")] {
+    for (project, reason) in [
+        ("acme/web", "no_grant"),
+        ("acme/lib", "granted"),
+        ("acme/later", "granted"),
+        ("acme/out/deep", "no_grant"),
+        ("other/app", "no_grant"),
+    ] {
         assert_eq!(self::reason(&world, project, json!({ "project": project })).await, reason, "{project}");
     }
     // An exception is an id: it holds when the project is renamed.
@@ -336,11 +446,15 @@ async fn a_service_for_one_project_answers_for_it_alone() {
     let id = world.server.get("/v1/projects/acme%2Flib", world.admin()).await.text_at("/id");
     let token = world.token("1").await;
     for project in [json!(null), json!("acme/lib"), json!(id)] {
-        let answer = ask_as(&world, &service, json!({ "token": token, "project": project, "permissions": READ })).await.expect(200);
+        let answer = ask_as(&world, &service, json!({ "token": token, "project": project, "permissions": READ }))
+            .await
+            .expect(200);
         assert_eq!(answer.json["allowed"], true, "{project}");
     }
     for project in ["acme/web", "acme/nope"] {
-        ask_as(&world, &service, json!({ "token": token, "project": project, "permissions": READ })).await.invalid("/project", "other_project");
+        ask_as(&world, &service, json!({ "token": token, "project": project, "permissions": READ }))
+            .await
+            .invalid("/project", "other_project");
     }
     world.ask(json!({ "token": token, "permissions": READ })).await.invalid("/project", "required");
 }
@@ -350,12 +464,15 @@ async fn a_service_sees_what_is_meant_for_it() {
     let world = World::new().await;
     world.grant(READ, json!({})).await;
     let here = service(&world, json!({ "name": "s", "audience": "https://here.example" })).await;
-    let strict = service(&world, json!({ "name": "s", "audience": "https://here.example", "audience_required": true })).await;
+    let strict =
+        service(&world, json!({ "name": "s", "audience": "https://here.example", "audience_required": true })).await;
     let none = world.token("1").await;
     let meant = world.mint("2", json!({ "audience": ["https://here.example", "https://b.example"] })).await;
     let other = world.mint("3", json!({ "audience": ["https://b.example"] })).await;
     let reason = async |service: &(String, String), token: &str| {
-        let answer = ask_as(&world, service, json!({ "token": token, "project": "acme/lib", "permissions": READ })).await.expect(200);
+        let answer = ask_as(&world, service, json!({ "token": token, "project": "acme/lib", "permissions": READ }))
+            .await
+            .expect(200);
         assert_eq!(answer.json.get("subject").is_some(), answer.json["reason"] != "audience");
         answer.text_at("/reason")
     };
@@ -377,8 +494,15 @@ async fn a_service_is_shown_its_resource_types() {
     let packages = service(&world, json!({ "name": "s", "resources": ["packages"] })).await;
     let nothing = service(&world, json!({ "name": "s", "resources": [] })).await;
     let token = world.token("1").await;
-    for (service, permission, reason) in [(&packages, "packages:read", "granted"), (&packages, "jobs:read", "audience"), (&nothing, "packages:read", "audience")] {
-        let answer = ask_as(&world, service, json!({ "token": token, "project": "acme/lib", "permissions": [permission] })).await.expect(200);
+    for (service, permission, reason) in [
+        (&packages, "packages:read", "granted"),
+        (&packages, "jobs:read", "audience"),
+        (&nothing, "packages:read", "audience"),
+    ] {
+        let answer =
+            ask_as(&world, service, json!({ "token": token, "project": "acme/lib", "permissions": [permission] }))
+                .await
+                .expect(200);
         assert_eq!(answer.text_at("/reason"), reason);
     }
 }
@@ -390,7 +514,10 @@ async fn a_question_that_cannot_be_answered() {
     let world = World::new().await;
     let token = world.token("1").await;
     world.authorize(&token, &[], json!({})).await.invalid("/permissions", "empty");
-    world.authorize(&token, &["jobs:read", "nope:read"], json!({})).await.invalid("/permissions/1", "unknown_permission");
+    world
+        .authorize(&token, &["jobs:read", "nope:read"], json!({}))
+        .await
+        .invalid("/permissions/1", "unknown_permission");
     world.authorize(&token, &["jobs:read"; 257], json!({})).await.invalid("/permissions", "too_many");
     world.authorize(&token, READ, json!({ "colour": 1 })).await.invalid("/colour", "unknown_field");
     world.ask(json!({ "project": "acme/lib", "permissions": READ })).await.invalid("/token", "required");
@@ -409,7 +536,9 @@ async fn one_bad_question_in_a_batch_is_refused_in_its_place() {
     assert_eq!(decisions.len(), 5);
     assert_eq!(decisions[0], decisions[4]);
     assert_eq!(decisions[0]["allowed"], true);
-    for (index, pointer, code) in [(1, "/permissions/0", "unknown_permission"), (2, "/colour", "unknown_field"), (3, "", "wrong_type")] {
+    for (index, pointer, code) in
+        [(1, "/permissions/0", "unknown_permission"), (2, "/colour", "unknown_field"), (3, "", "wrong_type")]
+    {
         let refused = &decisions[index];
         assert_eq!((&refused["allowed"], &refused["reason"]), (&json!(false), &json!("invalid")));
         assert_eq!((&refused["errors"][0]["pointer"], &refused["errors"][0]["code"]), (&json!(pointer), &json!(code)));
@@ -436,9 +565,17 @@ async fn a_new_resource_type_is_decided_at_once() {
     set_lib(&world, json!({ "mode": "legacy" })).await;
     let minted = world.mint("1", json!({ "pipeline": { "actor": "owner" } })).await;
     let ask = async |permission: &str, name: &str| {
-        world.authorize(text(&minted, "token"), &[permission], json!({ "resource_name": name })).await.expect(200).text_at("/reason")
+        world
+            .authorize(text(&minted, "token"), &[permission], json!({ "resource_name": name }))
+            .await
+            .expect(200)
+            .text_at("/reason")
     };
     assert_eq!(ask("vault_secrets:read", "kv/web/key").await, "granted");
     assert_eq!(ask("vault_secrets:read", "kv/lib/key").await, "resource_name");
-    assert_eq!(ask("vault_secrets:update", "kv/web/key").await, "no_grant", "no role inherits what an operator defined");
+    assert_eq!(
+        ask("vault_secrets:update", "kv/web/key").await,
+        "no_grant",
+        "no role inherits what an operator defined"
+    );
 }

@@ -24,7 +24,10 @@ async fn a_replay_is_the_same_byte_for_byte() {
     let first = mint(&world, "\"k1\"").await.expect(201);
     for key in ["\"k1\"", "k1", " k1 "] {
         let again = mint(&world, key).await.expect(201);
-        assert_eq!((again.text.as_str(), again.header("content-type")), (first.text.as_str(), first.header("content-type")));
+        assert_eq!(
+            (again.text.as_str(), again.header("content-type")),
+            (first.text.as_str(), first.header("content-type"))
+        );
     }
     assert_eq!(count(&world, "job_tokens").await, 1);
     assert_ne!(mint(&world, "k2").await.expect(201).text_at("/id"), first.text_at("/id"));
@@ -33,7 +36,8 @@ async fn a_replay_is_the_same_byte_for_byte() {
 #[tokio::test]
 async fn every_post_that_creates_replays_with_its_tag() {
     let world = World::new().await;
-    let (runner, service) = (format!("/v1/runners/{}/secrets", world.runner_id), format!("/v1/services/{}/secrets", world.service.0));
+    let (runner, service) =
+        (format!("/v1/runners/{}/secrets", world.runner_id), format!("/v1/services/{}/secrets", world.service.0));
     let holder = world.token("1").await;
     for (path, credential, body) in [
         ("/v1/groups", world.admin(), json!({ "path": "acme/team" })),
@@ -45,8 +49,16 @@ async fn every_post_that_creates_replays_with_its_tag() {
         ("/v1/services", world.admin(), json!({ "name": "s2" })),
         (service.as_str(), world.admin(), json!({})),
         ("/v1/catalogue/resources", world.admin(), json!({ "name": "flags", "description": "d" })),
-        ("/v1/projects/acme%2Flib/grants", world.admin(), json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] })),
-        ("/v1/groups/acme/grants", world.admin(), json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] })),
+        (
+            "/v1/projects/acme%2Flib/grants",
+            world.admin(),
+            json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] }),
+        ),
+        (
+            "/v1/groups/acme/grants",
+            world.admin(),
+            json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] }),
+        ),
         ("/v1/job-tokens/narrow", &holder, json!({ "permissions": ["jobs:read"] })),
     ] {
         let first = post(&world, path, credential, "k", body.clone()).await.expect(201);
@@ -64,16 +76,26 @@ async fn a_key_is_good_for_one_request() {
     // The same words about something else are another request.
     let grant = json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] });
     post(&world, "/v1/projects/acme%2Flib/grants", world.admin(), "k", grant.clone()).await.expect(201);
-    post(&world, "/v1/projects/acme%2Fweb/grants", world.admin(), "k", grant).await.refused(422, "idempotency_key_reused");
-    let second = world.server.post("/v1/runners", world.admin(), json!({ "name": "r2" })).await.expect(201).text_at("/id");
+    post(&world, "/v1/projects/acme%2Fweb/grants", world.admin(), "k", grant)
+        .await
+        .refused(422, "idempotency_key_reused");
+    let second =
+        world.server.post("/v1/runners", world.admin(), json!({ "name": "r2" })).await.expect(201).text_at("/id");
     post(&world, &format!("/v1/runners/{}/secrets", world.runner_id), world.admin(), "k", json!({})).await.expect(201);
-    post(&world, &format!("/v1/runners/{second}/secrets"), world.admin(), "k", json!({})).await.refused(422, "idempotency_key_reused");
+    post(&world, &format!("/v1/runners/{second}/secrets"), world.admin(), "k", json!({}))
+        .await
+        .refused(422, "idempotency_key_reused");
 }
 
 #[tokio::test]
 async fn keys_are_each_callers_and_each_operations_own() {
     let world = World::new().await;
-    let other = world.server.post("/v1/runners", world.admin(), json!({ "name": "r2", "protected": true })).await.expect(201).text_at("/token");
+    let other = world
+        .server
+        .post("/v1/runners", world.admin(), json!({ "name": "r2", "protected": true }))
+        .await
+        .expect(201)
+        .text_at("/token");
     let first = mint(&world, "k").await.expect(201);
     let second = post(&world, "/v1/job-tokens", &other, "k", World::mint_body("2", json!({}))).await.expect(201);
     assert_ne!(first.text_at("/id"), second.text_at("/id"));
@@ -100,7 +122,11 @@ async fn what_is_no_key() {
     mint(&world, &"k".repeat(255)).await.expect(201);
     let two = [("idempotency-key", "a"), ("idempotency-key", "b")];
     let body = World::mint_body("1", json!({}));
-    world.server.call_with("POST", "/v1/job-tokens", Some(&world.runner), Some(body), &two).await.refused(400, "bad_request");
+    world
+        .server
+        .call_with("POST", "/v1/job-tokens", Some(&world.runner), Some(body), &two)
+        .await
+        .refused(400, "bad_request");
 }
 
 #[tokio::test]
@@ -134,7 +160,11 @@ async fn a_replay_after_the_tokens_death_is_refused() {
     world.server.delete("/v1/job-tokens/self", &first.text_at("/token")).await.expect(204);
     mint(&world, "k").await.refused(409, "job_over");
     mint(&world, "k2").await.expect(201);
-    world.server.call("POST", &format!("/v1/jobs/{}/finish", first.text_at("/job_id")), Some(&world.runner), None).await.expect(200);
+    world
+        .server
+        .call("POST", &format!("/v1/jobs/{}/finish", first.text_at("/job_id")), Some(&world.runner), None)
+        .await
+        .expect(200);
     mint(&world, "k2").await.refused(409, "job_over");
     mint(&world, "k3").await.refused(409, "job_over");
 }
@@ -174,18 +204,31 @@ async fn only_the_credential_that_asked_opens_the_answer() {
 async fn the_database_holds_no_secret() {
     let world = World::new().await;
     let minted = mint(&world, "k").await.expect(201).text_at("/token");
-    let user = post(&world, "/v1/user-tokens", world.admin(), "k", json!({ "user": "guest" })).await.expect(201).text_at("/token");
-    let tables: Vec<String> = sqlx::query_scalar("select quote_ident(tablename) from pg_tables where schemaname = 'public'").fetch_all(&mut world.server.sql().await).await.unwrap();
+    let user = post(&world, "/v1/user-tokens", world.admin(), "k", json!({ "user": "guest" }))
+        .await
+        .expect(201)
+        .text_at("/token");
+    let tables: Vec<String> =
+        sqlx::query_scalar("select quote_ident(tablename) from pg_tables where schemaname = 'public'")
+            .fetch_all(&mut world.server.sql().await)
+            .await
+            .unwrap();
     let secrets = [minted, user, world.runner.clone(), world.service.1.clone(), world.admin().to_owned()];
     for table in tables {
-        let query = format!("select coalesce(string_agg(t::text || encode(convert_to(t::text, 'UTF8'), 'escape'), ' '), '') from {table} t");
-        let dump: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&mut world.server.sql().await).await.unwrap();
+        let query = format!(
+            "select coalesce(string_agg(t::text || encode(convert_to(t::text, 'UTF8'), 'escape'), ' '), '') from {table} t"
+        );
+        let dump: String =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&mut world.server.sql().await).await.unwrap();
         for secret in &secrets {
             let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
             assert!(!dump.contains(secret) && !dump.contains(&hex), "{table}");
         }
     }
-    let sealed: Vec<u8> = sqlx::query_scalar("select sealed_answer from idempotency_keys limit 1").fetch_one(&mut world.server.sql().await).await.unwrap();
+    let sealed: Vec<u8> = sqlx::query_scalar("select sealed_answer from idempotency_keys limit 1")
+        .fetch_one(&mut world.server.sql().await)
+        .await
+        .unwrap();
     assert!(!String::from_utf8_lossy(&sealed).contains("expires_at"));
 }
 

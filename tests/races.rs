@@ -39,7 +39,8 @@ async fn of_two_maintainers_with_the_same_tag_one_wins() {
             let body = json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"], "note": format!("{note} {round}") });
             server.call_with("PUT", &path, Some(who), Some(body), &[("if-match", made.header("etag"))]).await
         };
-        let delete = async || server.call_with("DELETE", &path, Some(owner), None, &[("if-match", made.header("etag"))]).await;
+        let delete =
+            async || server.call_with("DELETE", &path, Some(owner), None, &[("if-match", made.header("etag"))]).await;
         let replies = at_once!(put(maintainer, "a"), put(owner, "b"), put(maintainer, "c"));
         assert_eq!(statuses(&replies), [200, 412, 412]);
         assert_eq!(delete().await.status, 412);
@@ -56,7 +57,8 @@ async fn of_two_whole_lists_one_wins() {
             let body = json!({ "items": [{ "source": { "project": "acme/web" }, "permissions": ["jobs:read"], "note": note }] });
             server.call_with("PUT", grants, Some(who), Some(body), &[("if-match", &tag)]).await
         };
-        let replies = at_once!(put(world.person("maintainer"), "a"), put(world.person("owner"), "b"), put(world.admin(), "c"));
+        let replies =
+            at_once!(put(world.person("maintainer"), "a"), put(world.person("owner"), "b"), put(world.admin(), "c"));
         assert_eq!(statuses(&replies), [200, 412, 412]);
         let won = replies.iter().find(|reply| reply.status == 200).unwrap();
         assert_eq!(server.get(grants, world.admin()).await.expect(200).json["items"], won.json["items"]);
@@ -122,7 +124,8 @@ async fn no_descendant_survives_a_revocation() {
         let token = text(&parent, "token");
         let path = format!("/v1/job-tokens/{}", text(&parent, "id"));
         let narrow = || world.server.post("/v1/job-tokens/narrow", token, json!({}));
-        let [first, second, revoked, third] = at_once!(narrow(), narrow(), world.server.delete(&path, world.admin()), narrow());
+        let [first, second, revoked, third] =
+            at_once!(narrow(), narrow(), world.server.delete(&path, world.admin()), narrow());
         revoked.expect(200);
         assert!(!world.is_active(token).await);
         for child in [first, second, third] {
@@ -140,7 +143,8 @@ async fn no_token_survives_the_finish_of_its_job() {
     for round in 0..20 {
         let key = round.to_string();
         let first = world.mint(&key, json!({})).await;
-        let [late, finished, later] = at_once!(world.try_mint(&key, json!({})), finish(&world, &first), world.try_mint(&key, json!({})));
+        let [late, finished, later] =
+            at_once!(world.try_mint(&key, json!({})), finish(&world, &first), world.try_mint(&key, json!({})));
         finished.expect(200);
         for reply in [late, later] {
             match reply.status {
@@ -176,7 +180,9 @@ async fn opposite_moves_make_no_circle() {
             server.post("/v1/groups", world.admin(), json!({ "path": path })).await.expect(201);
         }
         let mv = async |from: &str, to: String| {
-            server.patch(&format!("/v1/groups/{}", from.replace('/', "%2F")), world.admin(), json!({ "path": to })).await
+            server
+                .patch(&format!("/v1/groups/{}", from.replace('/', "%2F")), world.admin(), json!({ "path": to }))
+                .await
         };
         let replies = at_once!(mv(&a, format!("{b}/a")), mv(&b, format!("{a}/b")));
         let statuses = statuses(&replies);
@@ -192,13 +198,17 @@ async fn a_change_of_the_floor_never_undoes_a_move() {
     let world = World::new().await;
     let server = &world.server;
     for round in 0..10 {
-        let made = server.post("/v1/groups", world.admin(), json!({ "path": format!("acme/g{round}") })).await.expect(201);
+        let made =
+            server.post("/v1/groups", world.admin(), json!({ "path": format!("acme/g{round}") })).await.expect(201);
         let path = format!("/v1/groups/{}", made.text_at("/id"));
         let mv = || server.patch(&path, world.admin(), json!({ "path": format!("other/g{round}") }));
         let floor = || server.patch(&path, world.admin(), json!({ "floor": "audit" }));
         assert_eq!(statuses(&at_once!(floor(), mv(), floor())), [200; 3]);
         let after = server.get(&path, world.admin()).await.expect(200);
-        assert_eq!((after.json["path"].as_str(), &after.json["floor"]), (Some(format!("other/g{round}").as_str()), &json!("audit")));
+        assert_eq!(
+            (after.json["path"].as_str(), &after.json["floor"]),
+            (Some(format!("other/g{round}").as_str()), &json!("audit"))
+        );
     }
 }
 
@@ -223,17 +233,26 @@ async fn what_is_deleted_meanwhile_is_missing_and_nothing_dangles() {
     for round in 0..20 {
         let group = format!("acme/g{round}");
         server.post("/v1/groups", admin, json!({ "path": group })).await.expect(201);
-        let source = server.post("/v1/projects", admin, json!({ "path": format!("acme/s{round}") })).await.expect(201).text_at("/id");
+        let source = server
+            .post("/v1/projects", admin, json!({ "path": format!("acme/s{round}") }))
+            .await
+            .expect(201)
+            .text_at("/id");
         let grant = || json!({ "source": { "project": source }, "permissions": ["jobs:read"] });
-        let (source_path, group_path) = (format!("/v1/projects/{source}"), format!("/v1/groups/{}", group.replace('/', "%2F")));
+        let (source_path, group_path) =
+            (format!("/v1/projects/{source}"), format!("/v1/groups/{}", group.replace('/', "%2F")));
         let (on_source, member) = (format!("{source_path}/grants"), format!("{source_path}/members/guest"));
         let replies = at_once!(
             server.post("/v1/projects/acme%2Flib/grants", admin, grant()),
             server.delete(&source_path, admin),
             server.post("/v1/projects/acme%2Flib/grants", admin, grant()),
-            server.post(&on_source, admin, json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] })),
+            server.post(
+                &on_source,
+                admin,
+                json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] })
+            ),
             server.put(&member, admin, json!({ "role": "guest" })),
-            world.try_mint(&format!("{round}"), json!({ "project": source })),
+            world.try_mint(&source, json!({ "project": source })),
             server.post("/v1/runners", admin, json!({ "name": "r", "project": source })),
             server.delete(&group_path, admin),
             server.post("/v1/projects", admin, json!({ "path": format!("{group}/p") })),
@@ -243,7 +262,8 @@ async fn what_is_deleted_meanwhile_is_missing_and_nothing_dangles() {
             assert!(reply.status < 500 || reply.status == 503, "{}", reply.text);
         }
     }
-    let dangling = "select count(*) from grants g where not exists (select from projects p where p.id = g.source_project_id)";
+    let dangling =
+        "select count(*) from grants g where not exists (select from projects p where p.id = g.source_project_id)";
     let dangling: i64 = sqlx::query_scalar(dangling).fetch_one(&mut server.sql().await).await.unwrap();
     assert_eq!(dangling, 0);
 }
@@ -268,7 +288,8 @@ async fn of_the_same_request_twice_at_once_one_is_carried_out() {
         assert!(!minted.is_empty() && minted.iter().all(|text| *text == minted[0]) || round > 0);
         assert!(replies.iter().all(|reply| [201, 409, 422].contains(&reply.status)));
     }
-    let tokens: i64 = sqlx::query_scalar("select count(*) from job_tokens").fetch_one(&mut world.server.sql().await).await.unwrap();
+    let tokens: i64 =
+        sqlx::query_scalar("select count(*) from job_tokens").fetch_one(&mut world.server.sql().await).await.unwrap();
     assert_eq!(tokens, 1);
 }
 
