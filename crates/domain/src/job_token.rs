@@ -159,3 +159,87 @@ impl Narrowing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::permission::tests::any_set;
+    use crate::pipeline::Trigger;
+    use crate::provenance::CredentialScope;
+    use crate::refs::RefType;
+    use proptest::option;
+    use proptest::prelude::*;
+    use time::Duration;
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
+
+    fn parent(cap: Option<PermissionSet>, audience: Option<Vec<String>>) -> JobToken {
+        JobToken {
+            id: JobTokenId(Uuid::from_u128(1)),
+            project: ProjectId(Uuid::from_u128(2)),
+            chain: vec![],
+            run: Provenance {
+                ref_name: "main".into(),
+                ref_type: RefType::Branch,
+                protected: false,
+                environment: None,
+                trigger: Trigger::Push,
+                from_fork: false,
+                minted_by: CredentialScope::Instance,
+            },
+            cap,
+            audience,
+            expires_at: NOW + Duration::hours(1),
+            revoked: None,
+            epochs_current: true,
+            job: JobState::Running { deadline_at: NOW + Duration::hours(1), lease_until: None },
+        }
+    }
+
+    fn audiences() -> impl Strategy<Value = Option<Vec<String>>> {
+        option::of(prop::sample::subsequence(vec!["a:1", "b:2", "c:3"], 1..3))
+            .prop_map(|list| list.map(|list| list.into_iter().map(str::to_owned).collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn a_child_is_never_more_than_its_parent(
+            cap in option::of(any_set()), audience in audiences(), permissions in option::of(any_set()),
+            expires_in in option::of(-60i64..120), asked in audiences(), depth in 0i16..10,
+        ) {
+            let parent = parent(cap, audience);
+            let expires_at = expires_in.map(|minutes| NOW + Duration::minutes(minutes));
+            let Ok(child) = (Narrowing { permissions, expires_at, audience: asked }).of(&parent, depth, NOW) else { return Ok(()) };
+            prop_assert!(parent.cap.unwrap_or(PermissionSet::ALL).implies(child.cap.unwrap_or(PermissionSet::ALL)));
+            prop_assert!(child.expires_at <= parent.expires_at && child.expires_at > NOW);
+            prop_assert!(child.depth == depth + 1 && child.depth <= MAX_DEPTH);
+            if let Some(set) = &parent.audience {
+                prop_assert!(child.audience.is_some_and(|child| child.iter().all(|one| set.contains(one))));
+            }
+        }
+    }
+
+    #[test]
+    fn null_keeps_what_there_is() {
+        let parent = parent(Some(PermissionSet::EMPTY), Some(vec!["a:1".into()]));
+        let child = Narrowing::default().of(&parent, 0, NOW).unwrap();
+        assert_eq!((child.cap, child.audience, child.expires_at), (parent.cap, parent.audience, parent.expires_at));
+    }
+
+    #[test]
+    fn what_is_more_than_the_parent() {
+        let parent = parent(Some(PermissionSet::EMPTY), Some(vec!["a:1".into()]));
+        let narrow = |change: fn(&mut Narrowing)| {
+            let mut asked = Narrowing::default();
+            change(&mut asked);
+            asked.of(&parent, 0, NOW)
+        };
+        assert_eq!(narrow(|asked| asked.permissions = Some(PermissionSet::ALL)), Err(CannotNarrow::Permissions));
+        assert_eq!(narrow(|asked| asked.expires_at = Some(NOW + Duration::hours(2))), Err(CannotNarrow::Longer));
+        assert_eq!(narrow(|asked| asked.expires_at = Some(NOW)), Err(CannotNarrow::Past));
+        assert_eq!(narrow(|asked| asked.audience = Some(vec!["b:2".into()])), Err(CannotNarrow::Audience));
+        assert_eq!(Narrowing::default().of(&parent, MAX_DEPTH, NOW), Err(CannotNarrow::TooDeep));
+    }
+}
