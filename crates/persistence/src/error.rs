@@ -25,8 +25,10 @@ impl From<sqlx::Error> for Error {
                 (Some(constraint), _) => Error::Constraint(constraint.to_owned()),
                 // A trigger that looked for the group above, which was deleted meanwhile.
                 (None, Some("P0002")) => Error::Constraint("parent_fkey".to_owned()),
-                // Connection, resource, operator and transaction-rollback classes of SQLSTATE.
-                (None, Some(code)) if ["08", "40", "53", "57", "25"].iter().any(|class| code.starts_with(class)) => {
+                // Connections, locks, resources, operators, rollbacks: the classes of SQLSTATE that another try may mend.
+                (None, Some(code))
+                    if ["08", "25", "3D", "40", "53", "55", "57"].iter().any(|class| code.starts_with(class)) =>
+                {
                     Error::Unavailable(error.to_string())
                 }
                 _ => Error::Internal(error.to_string()),
