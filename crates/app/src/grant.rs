@@ -5,12 +5,13 @@ use crate::once::{Life, once};
 use crate::{App, Conflict, DraftGrant, GrantPlace, Once, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
-use jobpass_domain::grant::{MAX_GRANTS, SavedGrant};
+use jobpass_domain::grant::{Grant, MAX_GRANTS, SavedGrant};
 use jobpass_domain::ids::GrantId;
 use jobpass_domain::place::Place;
 use jobpass_persistence::grant::{self, Write};
 use jobpass_persistence::{Tx, group, id_at, project};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 impl App {
     pub async fn grant_create(
@@ -24,6 +25,7 @@ impl App {
         let checked = self.check_draft(&at.person, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         let work = async |tx: &mut Tx| {
+            hold_named(tx, "/source", [&checked]).await?;
             touch(tx, at.place).await?;
             room_for(tx, at.place, 1).await?;
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
@@ -44,6 +46,7 @@ impl App {
         let checked = self.check_draft(&at.person, draft, &catalogue).await?.with_id(id);
         let context = self.context(at.person.actor(), at.person.request);
         self.transaction(context, async |tx: &mut Tx| {
+            hold_named(tx, "/source", [&checked]).await?;
             touch(tx, at.place).await?;
             let old = current(tx, at.place, id, &catalogue).await?;
             if !still(&old) {
@@ -95,6 +98,7 @@ impl App {
         }
         let context = self.context(at.person.actor(), at.person.request);
         self.transaction(context, async |tx: &mut Tx| {
+            hold_named(tx, "/items", &wanted).await?;
             let revision = touch(tx, at.place).await?;
             if !still(revision - 1) {
                 return Err(Refusal::PreconditionFailed);
@@ -125,9 +129,31 @@ fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> (Vec<SavedGra
     (superfluous, wanted)
 }
 
+/// The same in all but the id. A list has thousands, and each may be compared to each: nothing is copied.
 fn is_same(old: &SavedGrant, new: &Checked) -> bool {
-    let new_grant = new.clone().with_id(old.grant.id).grant;
-    old.grant == new_grant && old.everything == new.everything && old.note == new.note
+    let Grant { id: _, source, permissions, conditions, selectors, expires_at } = &old.grant;
+    old.note == new.note
+        && *source == new.grant.source
+        && *permissions == new.grant.permissions
+        && old.everything == new.everything
+        && *expires_at == new.grant.expires_at
+        && *conditions == new.grant.conditions
+        && *selectors == new.grant.selectors
+}
+
+/// Holds what grants name until they are written, before any place is held: what is deleted takes the same order.
+async fn hold_named<'a>(
+    tx: &mut Tx,
+    pointer: &str,
+    grants: impl IntoIterator<Item = &'a Checked>,
+) -> Result<(), Refusal> {
+    let named: BTreeSet<_> = grants.into_iter().flat_map(|checked| checked.grant.source.named()).collect();
+    let named: Vec<_> = named.into_iter().collect();
+    if grant::hold_named(tx, &named).await? {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(pointer, "not_found", "what a source names was deleted meanwhile"))
+    }
 }
 
 /// Holds the place's row, so that two who write at once are one after the other; answers the new revision.

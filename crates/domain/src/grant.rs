@@ -64,6 +64,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The ids of all projects and groups that it names.
+    pub fn named(&self) -> Vec<Uuid> {
+        match self {
+            Source::Project(project) => vec![project.0],
+            Source::Group { group, except } => std::iter::once(group.0).chain(except.iter().copied()).collect(),
+        }
+    }
+
     /// Whether jobs of this project are meant. `chain`: the groups above the project.
     pub fn covers(&self, project: ProjectId, chain: &[GroupId]) -> bool {
         match self {

@@ -289,6 +289,17 @@ pub async fn delete(tx: &mut Tx, id: GrantId) -> Result<()> {
     Ok(())
 }
 
+/// Holds projects and groups that a grant is to name, so that none is deleted first; answers whether all are there.
+pub async fn hold_named(tx: &mut Tx, ids: &[Uuid]) -> Result<bool> {
+    let projects = sqlx::query!("select id from projects where id = any($1) order by id for key share", ids)
+        .fetch_all(tx.on())
+        .await?;
+    let groups = sqlx::query!("select id from groups where id = any($1) order by id for key share", ids)
+        .fetch_all(tx.on())
+        .await?;
+    Ok(projects.len() + groups.len() == ids.len())
+}
+
 /// The grants that name this source, wherever they live: with where, for the audit events of their deletion.
 pub async fn naming(tx: &mut Tx, source: Place) -> Result<Vec<(GrantId, Place)>> {
     let rows = sqlx::query!(
