@@ -129,6 +129,17 @@ async fn every_change_is_audited_with_its_request() {
 }
 
 #[tokio::test]
+async fn a_deletion_is_seen_by_the_owners_of_the_group_above() {
+    let world = World::new().await;
+    let owner = world.person("owner");
+    world.server.delete("/v1/projects/acme%2Fweb", owner).await.expect(204);
+    let events = world.server.get("/v1/audit-events?group=acme&limit=1000", owner).await.expect(200);
+    let is_deletion = |event: &&Value| event["action"] == "project.deleted";
+    let deletion = events.json["items"].as_array().unwrap().iter().find(is_deletion).unwrap();
+    assert_eq!(deletion["before"]["path"], "acme/web");
+}
+
+#[tokio::test]
 async fn audit_events_are_the_owners_and_the_administrators() {
     let world = World::new().await;
     let server = &world.server;

@@ -107,7 +107,10 @@ impl App {
                 runner::delete(tx, id).await?;
             }
             group::delete(tx, old.id).await?;
-            tx.audit(&changed("group.deleted", &old, Some(describe(&old)), None)).await.map_err(Refusal::from)
+            // On the group above: what is gone has no owners who could look.
+            let place = old.chain.iter().rev().nth(1).map_or(Place::Instance, |above| Place::Group(*above));
+            let deleted = changed("group.deleted", &old, Some(describe(&old)), None);
+            tx.audit(&Change { place, ..deleted }).await.map_err(Refusal::from)
         })
         .await
     }

@@ -143,7 +143,10 @@ impl App {
                 service::delete(tx, id).await?;
             }
             project::delete(tx, old.id).await?;
-            tx.audit(&changed("project.deleted", &old, Some(describe(&old)), None, None)).await.map_err(Refusal::from)
+            // On the group above: what is gone has no owners who could look.
+            let place = old.chain.last().map_or(Place::Instance, |above| Place::Group(*above));
+            let deleted = changed("project.deleted", &old, Some(describe(&old)), None, None);
+            tx.audit(&Change { place, ..deleted }).await.map_err(Refusal::from)
         })
         .await
     }
