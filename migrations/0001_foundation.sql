@@ -243,8 +243,7 @@ values ('00000000-0000-7000-8000-000000000001', 0, 'target', '{"from_fork": true
 create table instance (
     singleton boolean constraint instance_pkey primary key default true check (singleton),
     floor text not null default 'legacy' check (floor in ('legacy', 'audit', 'enforced')),
-    default_mode text not null default 'enforced' check (default_mode in ('legacy', 'audit', 'enforced')),
-    ceilings_revision bigint not null default 1
+    default_mode text not null default 'enforced' check (default_mode in ('legacy', 'audit', 'enforced'))
 );
 insert into instance default values;
 
@@ -309,7 +308,6 @@ create table job_tokens (
     job_id uuid not null,
     runner_id uuid not null,
     root_id uuid not null,
-    root_hour integer not null,
     -- The tokens that it was narrowed from, the root first.
     ancestors uuid[] not null check (cardinality(ancestors) <= 8),
     permissions text[],

@@ -214,7 +214,6 @@ CREATE TABLE public.instance (
     singleton boolean DEFAULT true NOT NULL,
     floor text DEFAULT 'legacy'::text NOT NULL,
     default_mode text DEFAULT 'enforced'::text NOT NULL,
-    ceilings_revision bigint DEFAULT 1 NOT NULL,
     CONSTRAINT instance_default_mode_check CHECK ((default_mode = ANY (ARRAY['legacy'::text, 'audit'::text, 'enforced'::text]))),
     CONSTRAINT instance_floor_check CHECK ((floor = ANY (ARRAY['legacy'::text, 'audit'::text, 'enforced'::text]))),
     CONSTRAINT instance_singleton_check CHECK (singleton)
@@ -229,7 +228,6 @@ CREATE TABLE public.job_tokens (
     job_id uuid NOT NULL,
     runner_id uuid NOT NULL,
     root_id uuid NOT NULL,
-    root_hour integer NOT NULL,
     ancestors uuid[] NOT NULL,
     permissions text[],
     audience text[],

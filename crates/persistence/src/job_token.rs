@@ -50,10 +50,10 @@ pub struct NewToken<'a> {
 pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
-        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, root_hour, ancestors,
+        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, ancestors,
             permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
             fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at)
-         select $1, $2, $3, $4, $5, $6, $7, $2, $1, '{}', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+         select $1, $2, $3, $4, $5, $6, $7, $2, '{}', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
             p.epoch, $24, $25, $26, $27
          from projects p where p.id = $4",
         number(hour_of(token.id)),
@@ -102,10 +102,10 @@ pub struct NewChild {
 pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
-        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, root_hour, ancestors,
+        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, ancestors,
             permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
             fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at)
-         select $1, $2, $3, project_id, pipeline_id, job_id, runner_id, root_id, root_hour, ancestors || id, $4, $5, pipeline_key, job_key,
+         select $1, $2, $3, project_id, pipeline_id, job_id, runner_id, root_id, ancestors || id, $4, $5, pipeline_key, job_key,
             job_name, ref, ref_type, sha, protected, environment, trigger, from_fork, fork_source, actor_id, actor_claimed, minted_by,
             project_epoch, pipeline_epoch, runner_epoch, $6, $7
          from job_tokens where issued_hour = $8 and id = $9",
