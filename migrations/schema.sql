@@ -19,16 +19,38 @@ begin
     return dropped;
 end $_$;
 
+CREATE FUNCTION public.drop_old_usage(oldest date) RETURNS integer
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    partition regclass;
+    dropped integer := 0;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
+    for partition in select inhrelid::regclass from pg_inherits where inhparent = 'usage'::regclass loop
+        if to_date(substring(partition::text from '\d+$'), 'YYYYMM') + interval '1 month' <= oldest then
+            execute format('drop table %s', partition);
+            dropped := dropped + 1;
+        end if;
+    end loop;
+    delete from usage_values where seen_on < oldest;
+    delete from grant_needs where not exists (select from grants where grants.id = grant_id);
+    return dropped;
+end $_$;
+
 CREATE FUNCTION public.ensure_partitions(moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
 declare
     day integer := floor(extract(epoch from moment) / 86400);
     month timestamptz := date_trunc('month', moment, 'UTC');
+    first_day date := (month at time zone 'UTC')::date;
+    suffix text := to_char(month at time zone 'UTC', 'YYYYMM');
     tokens text := 'job_tokens_' || day;
-    events text := 'audit_events_' || to_char(month at time zone 'UTC', 'YYYYMM');
+    events text := 'audit_events_' || suffix;
+    uses text := 'usage_' || suffix;
 begin
-    if to_regclass(tokens) is not null and to_regclass(events) is not null then
+    if to_regclass(tokens) is not null and to_regclass(events) is not null and to_regclass(uses) is not null then
         return;
     end if;
     perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
@@ -38,6 +60,9 @@ begin
     end if;
     if to_regclass(events) is null then
         execute format('create table if not exists %I partition of audit_events for values from (%L) to (%L)', events, month, month + interval '1 month');
+    end if;
+    if to_regclass(uses) is null then
+        execute format('create table if not exists %I partition of usage for values from (%L) to (%L)', uses, first_day, (first_day + interval '1 month')::date);
     end if;
 end $$;
 
@@ -145,6 +170,11 @@ CREATE TABLE public.ceilings (
     CONSTRAINT ceilings_applies_when_check CHECK ((jsonb_typeof(applies_when) = 'object'::text)),
     CONSTRAINT ceilings_one_place CHECK ((num_nonnulls(group_id, project_id) <= 1)),
     CONSTRAINT ceilings_side_check CHECK ((side = ANY (ARRAY['target'::text, 'source'::text])))
+);
+
+CREATE TABLE public.grant_needs (
+    grant_id uuid NOT NULL,
+    last_needed_at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.grants (
@@ -392,6 +422,51 @@ CREATE TABLE public.services (
     CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600)))
 );
 
+CREATE TABLE public.usage (
+    day date NOT NULL,
+    key uuid NOT NULL,
+    target_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    permission text,
+    service_id uuid,
+    allowed boolean NOT NULL,
+    reason text,
+    would_deny boolean NOT NULL,
+    ref text NOT NULL,
+    ref_type text NOT NULL,
+    protected boolean NOT NULL,
+    environment text,
+    trigger text NOT NULL,
+    from_fork boolean NOT NULL,
+    minted_by text NOT NULL,
+    actor_role smallint,
+    resource_name text,
+    count bigint NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    last_job_id uuid NOT NULL,
+    CONSTRAINT usage_actor_role_check CHECK (((actor_role >= 0) AND (actor_role <= 4))),
+    CONSTRAINT usage_count_check CHECK ((count > 0)),
+    CONSTRAINT usage_minted_by_check CHECK ((minted_by = ANY (ARRAY['project'::text, 'group'::text, 'instance'::text]))),
+    CONSTRAINT usage_ref_type_check CHECK ((ref_type = ANY (ARRAY['branch'::text, 'tag'::text, 'merge_request'::text]))),
+    CONSTRAINT usage_trigger_check CHECK ((trigger = ANY (ARRAY['push'::text, 'schedule'::text, 'merge_request'::text, 'manual'::text, 'api'::text, 'pipeline'::text]))),
+    CONSTRAINT usage_what CHECK ((num_nonnulls(permission, service_id) = 1))
+)
+PARTITION BY RANGE (day);
+
+COMMENT ON COLUMN public.usage.actor_role IS '0 guest, 1 reporter, 2 developer, 3 maintainer, 4 owner';
+
+CREATE TABLE public.usage_values (
+    target_id uuid NOT NULL,
+    source_id uuid NOT NULL,
+    permission text NOT NULL,
+    untrusted boolean NOT NULL,
+    kind text NOT NULL,
+    value text NOT NULL,
+    seen_on date NOT NULL,
+    CONSTRAINT usage_values_kind_check CHECK ((kind = ANY (ARRAY['ref'::text, 'environment'::text, 'resource_name'::text])))
+);
+
 CREATE TABLE public.user_tokens (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -419,6 +494,9 @@ ALTER TABLE ONLY public.audit_events
 
 ALTER TABLE ONLY public.ceilings
     ADD CONSTRAINT ceilings_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.grant_needs
+    ADD CONSTRAINT grant_needs_pkey PRIMARY KEY (grant_id);
 
 ALTER TABLE ONLY public.grants
     ADD CONSTRAINT grants_pkey PRIMARY KEY (id);
@@ -492,6 +570,12 @@ ALTER TABLE ONLY public.secrets
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.usage
+    ADD CONSTRAINT usage_pkey PRIMARY KEY (day, key);
+
+ALTER TABLE ONLY public.usage_values
+    ADD CONSTRAINT usage_values_pkey PRIMARY KEY (target_id, source_id, permission, untrusted, kind, value);
+
 ALTER TABLE ONLY public.user_tokens
     ADD CONSTRAINT user_tokens_hash_key UNIQUE (hash);
 
@@ -545,6 +629,12 @@ CREATE INDEX runners_group_idx ON public.runners USING btree (group_id);
 CREATE INDEX runners_project_idx ON public.runners USING btree (project_id);
 
 CREATE INDEX services_project_idx ON public.services USING btree (project_id);
+
+CREATE INDEX usage_source_idx ON ONLY public.usage USING btree (source_id);
+
+CREATE INDEX usage_target_idx ON ONLY public.usage USING btree (target_id, source_id, permission);
+
+CREATE INDEX usage_values_seen_idx ON public.usage_values USING btree (seen_on);
 
 CREATE INDEX user_tokens_user_idx ON public.user_tokens USING btree (user_id);
 

@@ -445,11 +445,13 @@ async fn a_write_takes_no_parameter_that_it_does_not_know() {
     let world = World::new().await;
     let server = &world.server;
     server
-        .post(&format!("{GRANTS}?dry_run=true"), world.admin(), grant())
+        .post("/v1/groups?dry_run=true", world.admin(), json!({ "path": "x" }))
         .await
         .invalid("?dry_run", "unknown_parameter");
+    server.post(&format!("{GRANTS}?dry_run=maybe"), world.admin(), grant()).await.invalid("?dry_run", "invalid");
+    server.post(&format!("{GRANTS}?dryrun=true"), world.admin(), grant()).await.invalid("?dryrun", "unknown_parameter");
     server
-        .patch("/v1/groups/acme?dry_run=true", world.admin(), json!({ "path": "x" }))
+        .put("/v1/projects/acme%2Fweb/members/guest?dry_run=true", world.admin(), json!({ "role": "owner" }))
         .await
         .invalid("?dry_run", "unknown_parameter");
     server

@@ -142,6 +142,7 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "project_read" => call(web),
         "project_update" => call(make.project().await).json(json!({ "mode": "audit" })),
         "project_delete" => call(make.project().await),
+        "usage_list" => call(format!("{web}/usage")),
         "project_member_list" => call(format!("{web}/members")),
         "project_member_put" => call(format!("{web}/members/{}", make.user().await)).json(json!({ "role": "guest" })),
         "project_member_delete" => {
@@ -225,6 +226,7 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
 
         "audit_event_list" => call("/v1/audit-events?project=acme%2Fweb"),
         "healthz" => call("/healthz"),
+        "metrics" => call("/metrics"),
         "readyz" => call("/readyz"),
         _ => return None,
     })

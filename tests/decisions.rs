@@ -328,7 +328,7 @@ async fn a_floor_above_counts_at_once() {
     for (floor, allowed, would_deny) in
         [("legacy", true, json!([])), ("audit", true, json!(READ)), ("enforced", false, json!([]))]
     {
-        world.server.patch("/v1/groups/acme", world.admin(), json!({ "floor": floor })).await.expect(200);
+        world.server.patch("/v1/groups/acme?confirm=true", world.admin(), json!({ "floor": floor })).await.expect(200);
         let answer = answer().await;
         assert_eq!((&answer["allowed"], &answer["would_deny"]), (&json!(allowed), &would_deny), "{floor}");
     }

@@ -77,7 +77,7 @@ async fn a_grant_as_it_is_shown() {
     made["id"] = Value::Null;
     let mut expected = json!({
         "id": null, "source": { "group": "acme", "id": source, "except": ["acme/web"] }, "permissions": ["repositories:admin", "packages:read"],
-        "created_by": owner, "created_at": "2026-11-23T10:00:00Z", "updated_at": "2026-11-23T10:00:00Z",
+        "last_needed_at": null, "created_by": owner, "created_at": "2026-11-23T10:00:00Z", "updated_at": "2026-11-23T10:00:00Z",
     });
     for field in ["conditions", "selectors", "expires_at", "note"] {
         expected[field] = change[field].clone();

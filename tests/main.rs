@@ -29,3 +29,4 @@ mod registry;
 mod revocation;
 mod sdk;
 mod token_endpoint;
+mod usage;

@@ -10,6 +10,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
@@ -23,7 +24,7 @@ pub(crate) struct Server {
     /// An administrator's API token.
     pub(crate) admin: String,
     pub(crate) running: Running,
-    pub(crate) db: TestDb,
+    pub(crate) db: Arc<TestDb>,
 }
 
 /// What came back.
@@ -119,12 +120,26 @@ impl Server {
 
     /// On a database that is there already, as a second replica or after a stop.
     pub(crate) async fn start_on(db: TestDb, change: impl FnOnce(&mut Settings)) -> Server {
-        let clock = Clock::manual(START);
+        Server::start_at(Arc::new(db), Clock::manual(START), change).await
+    }
+
+    async fn start_at(db: Arc<TestDb>, clock: Clock, change: impl FnOnce(&mut Settings)) -> Server {
         let mut settings = settings(db.url());
         change(&mut settings);
         let running = jobpass::start(settings, clock.clone()).await.unwrap();
         let admin = running.app.bootstrap_admin().await.unwrap().expose().to_owned();
         Server { url: format!("http://{}", running.addr), clock, http: http_client(), admin, running, db }
+    }
+
+    /// A second replica.
+    pub(crate) async fn beside(other: &Server) -> Server {
+        Server::start_at(Arc::clone(&other.db), other.clock.clone(), |_| {}).await
+    }
+
+    /// Stopped cleanly, and started again.
+    pub(crate) async fn restart(self) -> Server {
+        self.running.stop().await;
+        Server::start_at(self.db, self.clock, |_| {}).await
     }
 
     /// One request; `body`: JSON.

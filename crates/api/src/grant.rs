@@ -83,6 +83,9 @@ wire! {
         #[serde(default, with = "time::serde::rfc3339::option")]
         expires_at: Option<OffsetDateTime>,
         note: String,
+        /// When it last gave a job something that was asked for; null: never. Not part of the ETag.
+        #[serde(default, with = "time::serde::rfc3339::option")]
+        last_needed_at: Option<OffsetDateTime>,
         /// The user who wrote it; null when that user is gone.
         created_by: Option<Uuid>,
         #[serde(with = "time::serde::rfc3339")]

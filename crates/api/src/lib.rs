@@ -9,6 +9,7 @@ mod oauth;
 mod problem;
 mod registry;
 mod secret_text;
+mod usage;
 
 pub use authorize::*;
 pub use catalogue::*;
@@ -18,6 +19,7 @@ pub use oauth::*;
 pub use problem::*;
 pub use registry::*;
 pub use secret_text::SecretText;
+pub use usage::*;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};

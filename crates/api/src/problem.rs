@@ -23,6 +23,9 @@ pub struct Problem {
     /// On 403: what the caller would need, such as `maintainer`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// On 409 `would_break`: what would no longer work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub impact: Option<crate::Impact>,
 }
 
 /// What is wrong with one field.

@@ -49,6 +49,10 @@ wire! {
         #[serde(default, skip_serializing_if = "Field::is_absent")]
         #[cfg_attr(feature = "openapi", schema(value_type = Mode, required = false))]
         floor: Field<Mode>,
+        /// Why; kept in the audit event.
+        #[serde(default, skip_serializing_if = "Field::is_absent")]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
+        reason: Field<Label>,
     }
 
     response struct Group {

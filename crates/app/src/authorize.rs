@@ -53,6 +53,8 @@ impl App {
             names: &names,
         };
         let decision = decide(&question, self.now());
+        let job = loaded.token.as_ref().map(|known| known.info.job);
+        self.count(&question, loaded.target_id, (caller.service.id, job), &decision);
         let subject = loaded.token.map(|known| known.info).filter(|_| decision.dead.is_none());
         Ok(Answer { decision, catalogue, subject })
     }

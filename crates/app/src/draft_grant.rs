@@ -3,7 +3,7 @@
 use crate::{App, Fault, Person, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::glob::Glob;
-use jobpass_domain::grant::{Conditions, Grant, MAX_LIST, Selectors, Source};
+use jobpass_domain::grant::{Conditions, Grant, Selectors, Source};
 use jobpass_domain::ids::{GrantId, GroupId};
 use jobpass_domain::permission::PermissionSet;
 use std::collections::BTreeMap;
@@ -72,8 +72,9 @@ impl App {
         catalogue: &Catalogue,
     ) -> Result<Checked, Refusal> {
         let (permissions, everything) = permissions(&draft.permissions, catalogue)?;
-        let selectors = selectors(&draft.selectors, permissions, catalogue)?;
-        conditions(&draft.conditions)?;
+        let most = self.settings.limits.patterns;
+        let selectors = selectors(&draft.selectors, permissions, catalogue, most)?;
+        conditions(&draft.conditions, most)?;
         crate::manage_users::future("/expires_at", draft.expires_at, self.now())?;
         let source = self.source(person, &draft.source).await?;
         let id = GrantId(Uuid::nil());
@@ -94,7 +95,7 @@ impl App {
             }
             (None, Some(key)) => {
                 let group = self.group(person.clone(), key).await.map_err(missing("/source/group", "group"))?.group;
-                at_most("/source/except", draft.except.len())?;
+                at_most("/source/except", draft.except.len(), self.settings.limits.patterns)?;
                 let mut except = Vec::with_capacity(draft.except.len());
                 for (index, key) in draft.except.iter().enumerate() {
                     except.push(
@@ -146,16 +147,16 @@ pub(crate) fn within(refusal: Refusal, prefix: &str) -> Refusal {
     }
 }
 
-fn at_most(pointer: &str, count: usize) -> Result<(), Refusal> {
-    if count > MAX_LIST {
-        Err(Refusal::invalid(pointer, "too_many", format!("{count} entries; at most {MAX_LIST}")))
+pub(crate) fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), Refusal> {
+    if count > most {
+        Err(Refusal::invalid(pointer, "too_many", format!("{count} entries; at most {most}")))
     } else {
         Ok(())
     }
 }
 
 /// Of a list that restricts, an empty one would be a grant that never counts: said, not stored.
-fn not_empty<T>(pointer: &str, list: Option<&Vec<T>>) -> Result<(), Refusal> {
+fn not_empty<T>(pointer: &str, list: Option<&Vec<T>>, most: usize) -> Result<(), Refusal> {
     let Some(list) = list else { return Ok(()) };
     if list.is_empty() {
         return Err(Refusal::invalid(
@@ -164,7 +165,7 @@ fn not_empty<T>(pointer: &str, list: Option<&Vec<T>>) -> Result<(), Refusal> {
             "an empty list would never hold; leave it out for no restriction",
         ));
     }
-    at_most(pointer, list.len())
+    at_most(pointer, list.len(), most)
 }
 
 fn permissions(draft: &DraftPermissions, catalogue: &Catalogue) -> Result<(PermissionSet, bool), Refusal> {
@@ -188,6 +189,7 @@ fn selectors(
     draft: &BTreeMap<String, Vec<Glob>>,
     permissions: PermissionSet,
     catalogue: &Catalogue,
+    most: usize,
 ) -> Result<Selectors, Refusal> {
     let mut selectors = Selectors::default();
     for (resource, patterns) in draft {
@@ -200,14 +202,14 @@ fn selectors(
         if permissions.intersect(PermissionSet::admin(known.slot)).is_empty() {
             return Err(fault("nothing_selected", "the grant permits nothing on this resource type"));
         }
-        not_empty(&pointer, Some(patterns))?;
+        not_empty(&pointer, Some(patterns), most)?;
         selectors.0.insert(known.slot, patterns.clone());
     }
     Ok(selectors)
 }
 
-fn conditions(draft: &Conditions) -> Result<(), Refusal> {
-    not_empty("/conditions/refs", draft.refs.as_ref())?;
-    not_empty("/conditions/environments", draft.environments.as_ref())?;
-    not_empty("/conditions/triggers", draft.triggers.as_ref())
+fn conditions(draft: &Conditions, most: usize) -> Result<(), Refusal> {
+    not_empty("/conditions/refs", draft.refs.as_ref(), most)?;
+    not_empty("/conditions/environments", draft.environments.as_ref(), most)?;
+    not_empty("/conditions/triggers", draft.triggers.as_ref(), most)
 }

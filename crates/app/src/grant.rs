@@ -2,36 +2,49 @@
 
 use crate::draft_grant::{Checked, within};
 use crate::once::{Life, once};
-use crate::{App, Conflict, DraftGrant, GrantPlace, Once, Refusal, Rendered};
+use crate::{App, Conflict, Done, DraftGrant, GrantPlace, How, Once, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
-use jobpass_domain::grant::{Grant, MAX_GRANTS, SavedGrant};
+use jobpass_domain::grant::{Grant, SavedGrant};
 use jobpass_domain::ids::GrantId;
 use jobpass_domain::place::Place;
 use jobpass_persistence::grant::{self, Write};
+use jobpass_persistence::usage::Touched;
 use jobpass_persistence::{Tx, group, id_at, project};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+
+impl GrantPlace {
+    /// Grants bind what is done on the place; no change of one is a step up of its mode.
+    fn touched(&self) -> (Touched, bool) {
+        (Touched { place: self.place, sources_too: false }, false)
+    }
+}
 
 impl App {
     pub async fn grant_create(
         &self,
         at: &GrantPlace,
         draft: &DraftGrant,
+        how: How,
         idempotency: Option<&Once>,
         render: impl Fn(&SavedGrant) -> Rendered,
-    ) -> Result<Rendered, Refusal> {
+    ) -> Result<Done<Rendered>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         let checked = self.check_draft(&at.person, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
+        let limit = self.settings.limits.grants;
         let work = async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
             touch(tx, at.place).await?;
-            room_for(tx, at.place, 1).await?;
+            room_for(tx, at.place, limit).await?;
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
             Ok((render(&made), Life::default()))
         };
-        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await).await
+        // What is only rehearsed is not kept for a repeated call.
+        let idempotency = idempotency.filter(|_| !how.dry_run);
+        let work = async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await;
+        self.change(context, at.touched(), how, work).await
     }
 
     pub async fn grant_put(
@@ -39,13 +52,14 @@ impl App {
         at: &GrantPlace,
         id: GrantId,
         draft: &DraftGrant,
+        how: How,
         still: impl Fn(&SavedGrant) -> bool,
-    ) -> Result<SavedGrant, Refusal> {
+    ) -> Result<Done<SavedGrant>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         self.find_grant(at.place, id).await?;
         let checked = self.check_draft(&at.person, draft, &catalogue).await?.with_id(id);
         let context = self.context(at.person.actor(), at.person.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
             touch(tx, at.place).await?;
             let old = current(tx, at.place, id, &catalogue).await?;
@@ -64,11 +78,12 @@ impl App {
         &self,
         at: &GrantPlace,
         id: GrantId,
+        how: How,
         still: impl Fn(&SavedGrant) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Done<()>, Refusal> {
         let catalogue = self.catalogue();
         let context = self.context(at.person.actor(), at.person.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        self.change(context, at.touched(), how, async |tx: &mut Tx| {
             touch(tx, at.place).await?;
             let old = current(tx, at.place, id, &catalogue).await?;
             if !still(&old) {
@@ -85,10 +100,12 @@ impl App {
         &self,
         at: &GrantPlace,
         drafts: &[DraftGrant],
+        how: How,
         still: impl Fn(i64) -> bool,
-    ) -> Result<(Vec<SavedGrant>, i64), Refusal> {
-        if drafts.len() > MAX_GRANTS {
-            return Err(Conflict::TooManyGrants { limit: MAX_GRANTS, count: drafts.len() }.into());
+    ) -> Result<Done<(Vec<SavedGrant>, i64)>, Refusal> {
+        let limit = self.settings.limits.grants;
+        if drafts.len() > limit {
+            return Err(Conflict::TooManyGrants { limit, count: drafts.len() }.into());
         }
         let catalogue = self.catalogue_of(drafts).await?;
         let mut wanted = Vec::with_capacity(drafts.len());
@@ -97,7 +114,7 @@ impl App {
             wanted.push(checked.map_err(|refusal| within(refusal, &format!("/items/{index}")))?);
         }
         let context = self.context(at.person.actor(), at.person.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/items", &wanted).await?;
             let revision = touch(tx, at.place).await?;
             if !still(revision - 1) {
@@ -166,10 +183,11 @@ pub(crate) async fn touch(tx: &mut Tx, place: Place) -> Result<i64, Refusal> {
     revision.ok_or(Refusal::NotFound)
 }
 
-async fn room_for(tx: &mut Tx, place: Place, more: usize) -> Result<(), Refusal> {
+/// Room for one more.
+async fn room_for(tx: &mut Tx, place: Place, limit: usize) -> Result<(), Refusal> {
     let count = usize::try_from(grant::count(tx, place).await?).unwrap_or(usize::MAX);
-    if count.saturating_add(more) > MAX_GRANTS {
-        return Err(Conflict::TooManyGrants { limit: MAX_GRANTS, count }.into());
+    if count >= limit {
+        return Err(Conflict::TooManyGrants { limit, count: count.saturating_add(1) }.into());
     }
     Ok(())
 }
@@ -192,8 +210,7 @@ async fn current(tx: &mut Tx, place: Place, id: GrantId, catalogue: &Catalogue) 
 }
 
 async fn all(tx: &mut Tx, place: Place, catalogue: &Catalogue) -> Result<Vec<SavedGrant>, Refusal> {
-    let most = i64::try_from(MAX_GRANTS).unwrap_or(i64::MAX);
-    Ok(grant::list(tx.on(), place, None, most, catalogue).await?)
+    Ok(grant::list(tx.on(), place, (None, None), i64::MAX, catalogue).await?)
 }
 
 fn write<'a>(checked: &'a Checked, at: &GrantPlace) -> Write<'a> {

@@ -51,6 +51,7 @@ impl App {
         };
         let now = self.now();
         let decision = decide(&question, now);
+        self.count(&question, loaded.target_id, (caller.service.id, Some(known.info.job)), &decision);
         if decision.dead.is_some() {
             return Ok(None);
         }

@@ -1,5 +1,6 @@
 //! Reading lists: bounded pages, each with the cursor of the next.
 
+use crate::rehearse::since;
 use crate::{App, Person, Refusal};
 use jobpass_domain::audit::AuditEvent;
 use jobpass_domain::grant::SavedGrant;
@@ -23,7 +24,7 @@ pub struct PageOf {
 
 impl PageOf {
     /// One more than asked tells whether there is a next page.
-    fn rows(&self) -> i64 {
+    pub(crate) fn rows(&self) -> i64 {
         i64::try_from(self.limit + 1).unwrap_or(i64::MAX)
     }
 
@@ -36,7 +37,7 @@ impl PageOf {
     }
 
     /// Cuts the surplus row off and answers the cursor of the next page.
-    fn cut<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    pub(crate) fn cut<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let next = if more { rows.last().map(cursor) } else { None };
@@ -44,7 +45,7 @@ impl PageOf {
     }
 }
 
-type Listed<T> = Result<(Vec<T>, Option<String>), Refusal>;
+pub(crate) type Listed<T> = Result<(Vec<T>, Option<String>), Refusal>;
 
 impl Person {
     /// Whose eyes a list is seen through; `None`: an administrator's, who sees all.
@@ -95,9 +96,12 @@ impl App {
         Ok(page.cut(rows, |service| service.id.to_string()))
     }
 
-    pub async fn list_grants(&self, place: Place, page: &PageOf) -> Listed<SavedGrant> {
+    /// `unused_days`: only those that were not needed for so long.
+    pub async fn list_grants(&self, place: Place, unused_days: Option<u16>, page: &PageOf) -> Listed<SavedGrant> {
+        self.flush_usage().await?;
         let after = page.id()?.map(GrantId);
-        let rows = grant::list(self.db.read(), place, after, page.rows(), &self.catalogue()).await?;
+        let unneeded_since = unused_days.map(|days| since(days, self.now()));
+        let rows = grant::list(self.db.read(), place, (after, unneeded_since), page.rows(), &self.catalogue()).await?;
         Ok(page.cut(rows, |saved| saved.grant.id.to_string()))
     }
 
@@ -130,6 +134,12 @@ impl App {
             return Err(Refusal::NotFound);
         }
         Ok(runner)
+    }
+
+    /// A grant as people read it: with when it was last needed, up to now.
+    pub async fn grant_read(&self, place: Place, id: GrantId) -> Result<SavedGrant, Refusal> {
+        self.flush_usage().await?;
+        self.find_grant(place, id).await
     }
 
     pub async fn find_grant(&self, place: Place, id: GrantId) -> Result<SavedGrant, Refusal> {

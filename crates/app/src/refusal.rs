@@ -1,6 +1,7 @@
 //! Every way in which a use case says no. A closed list: `jobpass-http` gives each its status and text in
 //! one `match`, and nothing can be refused that has no entry there.
 
+use crate::Forecast;
 use jobpass_domain::job::JobOver;
 use jobpass_persistence::Error;
 
@@ -35,6 +36,8 @@ pub enum Conflict {
     GroupNotEmpty,
     GroupCycle,
     ModeBelowFloor,
+    /// Stepping up would refuse what was seen.
+    WouldBreak(Box<Forecast>),
     /// A fact that was stated otherwise at the first mint, by pointer.
     FactsDiffer(String),
     JobOver(JobOver),

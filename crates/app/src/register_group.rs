@@ -2,13 +2,14 @@
 
 use crate::access::require;
 use crate::once::{Life, once};
-use crate::{App, Conflict, GroupAccess, Once, Person, Refusal, Rendered};
+use crate::{App, Conflict, Done, GroupAccess, How, Once, Person, Refusal, Rendered};
 use jobpass_domain::audit::Change;
 use jobpass_domain::group::Group;
 use jobpass_domain::ids::GroupId;
 use jobpass_domain::mode::Mode;
 use jobpass_domain::place::Place;
 use jobpass_domain::{Path, Role};
+use jobpass_persistence::usage::Touched;
 use jobpass_persistence::{Error, Tx, grant, group, id_at, member, runner};
 use serde_json::json;
 
@@ -23,6 +24,7 @@ pub struct DraftGroup {
 pub struct GroupChange {
     pub path: Option<Path>,
     pub floor: Option<Mode>,
+    pub reason: Option<String>,
 }
 
 impl App {
@@ -51,8 +53,9 @@ impl App {
         &self,
         access: GroupAccess,
         change: &GroupChange,
+        how: How,
         still: impl Fn(&Group) -> bool,
-    ) -> Result<Group, Refusal> {
+    ) -> Result<Done<Group>, Refusal> {
         let GroupAccess { person, group: seen, .. } = access.require(Role::Owner)?;
         let path = change.path.as_ref().filter(|path| **path != seen.path);
         let target = match path {
@@ -60,7 +63,9 @@ impl App {
             None => None,
         };
         let context = self.context(person.actor(), person.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        let touched = Touched { place: Place::Group(seen.id), sources_too: path.is_some() };
+        let steps_up = change.floor == Some(Mode::Enforced);
+        self.change(context, (touched, steps_up), how, async |tx: &mut Tx| {
             if path.is_some() {
                 group::hold_moves(tx).await?;
             }
@@ -83,7 +88,8 @@ impl App {
                 // What lies above was renamed meanwhile.
                 return Err(Refusal::PreconditionFailed);
             }
-            tx.audit(&changed("group.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
+            let updated = changed("group.updated", &new, Some(describe(&old)), Some(describe(&new)));
+            tx.audit(&Change { reason: change.reason.clone(), ..updated }).await?;
             Ok(new)
         })
         .await

@@ -4,16 +4,17 @@
 use crate::access::require;
 use crate::once::{Life, once};
 use crate::register_group::{claim_paths, forget_source, path_refusal};
-use crate::{App, Conflict, Fault, Once, Person, ProjectAccess, Refusal, Rendered};
+use crate::{App, Conflict, Done, Fault, How, Once, Person, ProjectAccess, Refusal, Rendered};
 use jobpass_domain::audit::Change;
 use jobpass_domain::glob::Glob;
 use jobpass_domain::ids::{GroupId, ProjectId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::place::Place;
-use jobpass_domain::project::{MAX_PATTERNS, Project};
+use jobpass_domain::project::Project;
 use jobpass_domain::refs::RefPattern;
 use jobpass_domain::{Path, Role};
 use jobpass_persistence::project::NewProject;
+use jobpass_persistence::usage::Touched;
 use jobpass_persistence::{Tx, group, id_at, instance, member, project, runner, service};
 use serde_json::json;
 
@@ -47,7 +48,8 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Project) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        check_patterns(draft.protected_refs.as_deref(), Some(&draft.protected_environments))?;
+        let most = self.settings.limits.patterns;
+        check_patterns(draft.protected_refs.as_deref(), Some(&draft.protected_environments), most)?;
         if draft.path.parent().is_none() {
             return Err(Refusal::invalid("/path", "no_group", "a project lies in a group: group/project"));
         }
@@ -81,15 +83,19 @@ impl App {
         &self,
         access: ProjectAccess,
         change: &ProjectChange,
+        how: How,
         still: impl Fn(&Project) -> bool,
-    ) -> Result<Project, Refusal> {
+    ) -> Result<Done<Project>, Refusal> {
         let needs = if change.path.is_some() || change.visibility.is_some() { Role::Owner } else { Role::Maintainer };
         let ProjectAccess { person, project: seen, .. } = access.require(needs)?;
-        check_patterns(change.protected_refs.as_deref(), change.protected_environments.as_deref())?;
+        let most = self.settings.limits.patterns;
+        check_patterns(change.protected_refs.as_deref(), change.protected_environments.as_deref(), most)?;
         let path = change.path.as_ref().filter(|path| **path != seen.path);
         let target = self.group_after(&person, &seen, path).await?;
         let context = self.context(person.actor(), person.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        let touched = Touched { place: Place::Project(seen.id), sources_too: path.is_some() };
+        let steps_up = change.mode == Some(Mode::Enforced);
+        self.change(context, (touched, steps_up), how, async |tx: &mut Tx| {
             if path.is_some() {
                 group::hold_moves(tx).await?;
             }
@@ -200,12 +206,12 @@ fn check_floor(project: &Project, asked: Option<Mode>) -> Result<(), Refusal> {
     if asked.is_some_and(|mode| mode < project.floor) { Err(Conflict::ModeBelowFloor.into()) } else { Ok(()) }
 }
 
-fn check_patterns(refs: Option<&[RefPattern]>, environments: Option<&[Glob]>) -> Result<(), Refusal> {
+fn check_patterns(refs: Option<&[RefPattern]>, environments: Option<&[Glob]>, most: usize) -> Result<(), Refusal> {
     let counts = [("/protected_refs", refs.map(<[_]>::len)), ("/protected_environments", environments.map(<[_]>::len))];
     let faults: Vec<_> = counts
         .into_iter()
-        .filter_map(|(pointer, count)| count.filter(|count| *count > MAX_PATTERNS).map(|count| (pointer, count)))
-        .map(|(pointer, count)| Fault::new(pointer, "too_many", format!("{count} patterns; at most {MAX_PATTERNS}")))
+        .filter_map(|(pointer, count)| count.filter(|count| *count > most).map(|count| (pointer, count)))
+        .map(|(pointer, count)| Fault::new(pointer, "too_many", format!("{count} patterns; at most {most}")))
         .collect();
     if faults.is_empty() { Ok(()) } else { Err(Refusal::Invalid(faults)) }
 }

@@ -1,14 +1,19 @@
 //! What every use case stands on, and what runs beside them.
 
 use crate::clock::{TOLERANCE, machine_now};
+use crate::usage::Usage;
 use crate::{Clock, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
+use jobpass_domain::ceiling::MAX_CEILINGS;
+use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
+use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_persistence::{Context, Db, Tx, resource_type};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use uuid::Uuid;
 
@@ -16,11 +21,34 @@ use uuid::Uuid;
 const HEARTBEAT: StdDuration = StdDuration::from_secs(1);
 /// How often what has expired is dropped.
 const SWEEP: StdDuration = StdDuration::from_mins(10);
+/// How often what was counted is written.
+const FLUSH: StdDuration = StdDuration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The longest `timeout_secs` of a job.
     pub max_job_timeout: Duration,
+    /// For how many days usage is kept.
+    pub usage_retention_days: u16,
+    pub limits: Limits,
+}
+
+/// The most of each; what goes beyond is refused, with the limit and the count.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Grants on one project or group.
+    pub grants: usize,
+    /// Ceilings on the instance, or on one project or group.
+    pub ceilings: usize,
+    /// Patterns in one condition, selector or protection, and entries in one `except`.
+    pub patterns: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let limits = Limits { grants: MAX_GRANTS, ceilings: MAX_CEILINGS, patterns: MAX_LIST };
+        Settings { max_job_timeout: Duration::DAY, usage_retention_days: USAGE_RETENTION_DAYS, limits }
+    }
 }
 
 #[derive(Debug)]
@@ -32,6 +60,7 @@ pub struct App {
     partitions_until: AtomicI64,
     catalogue: RwLock<Arc<Catalogue>>,
     health: RwLock<Health>,
+    pub(crate) usage: Usage,
 }
 
 /// Whether this replica can answer.
@@ -45,7 +74,15 @@ pub enum Health {
 impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
-        App { db, clock, settings, partitions_until: AtomicI64::new(0), catalogue: RwLock::default(), health }
+        App {
+            db,
+            clock,
+            settings,
+            partitions_until: AtomicI64::new(0),
+            catalogue: RwLock::default(),
+            health,
+            usage: Usage::default(),
+        }
     }
 
     /// A new id, such as a request is named by.
@@ -116,8 +153,13 @@ impl App {
         self.sweep().await
     }
 
-    /// Runs until it is dropped: follows the database's clock, and drops what has expired.
-    pub async fn tend(&self) {
+    /// Follows the database's clock, drops what has expired, and writes what was counted; until told to stop.
+    /// What is under way is brought to its end.
+    pub async fn tend(&self, stop: watch::Receiver<()>) {
+        tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop));
+    }
+
+    async fn follow_and_sweep(&self, mut stop: watch::Receiver<()>) {
         let (mut heartbeat, mut sweep) = (every(HEARTBEAT), every(SWEEP));
         loop {
             tokio::select! {
@@ -131,6 +173,21 @@ impl App {
                         tracing::warn!(?refusal, "could not drop what has expired; trying again later");
                     }
                 }
+                _ = stop.changed() => return,
+            }
+        }
+    }
+
+    async fn write_usage(&self, mut stop: watch::Receiver<()>) {
+        let mut flush = every(FLUSH);
+        loop {
+            tokio::select! {
+                _ = flush.tick() => {
+                    if let Err(refusal) = self.flush_usage().await {
+                        tracing::warn!(?refusal, "could not write usage; it is kept, and tried again");
+                    }
+                }
+                _ = stop.changed() => return,
             }
         }
     }
@@ -159,10 +216,16 @@ impl App {
     async fn sweep(&self) -> Result<(), Refusal> {
         let now = self.now();
         self.make_partitions(now).await?;
-        Ok(self.db.drop_expired(now).await?)
+        self.db.drop_expired(now).await?;
+        let oldest = now - Duration::days(self.settings.usage_retention_days.into());
+        Ok(self.db.drop_old_usage(oldest.date()).await?)
     }
 
+    /// The last thing: writes what was counted since the last time.
     pub async fn close(&self) {
+        if let Err(refusal) = self.flush_usage().await {
+            tracing::error!(?refusal, "the usage of the last second is lost");
+        }
         self.db.close().await;
     }
 }

@@ -8,7 +8,7 @@ use crate::provenance::{CredentialScope, Provenance};
 use crate::refs::RefPattern;
 use serde::{Deserialize, Serialize};
 
-/// The most ceilings on one instance, group or project.
+/// The most ceilings on one instance, group or project, unless a setting says otherwise.
 pub const MAX_CEILINGS: usize = 100;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

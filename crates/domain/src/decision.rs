@@ -98,6 +98,8 @@ pub struct Decision {
     /// Whether a public project gives all that was asked to nobody in particular.
     pub anonymous: bool,
     pub matched: Vec<GrantId>,
+    /// Of those, the ones that gave something of what was asked; all of them when nothing was named.
+    pub needed: Vec<GrantId>,
     pub near: Vec<Near>,
     /// When the first of the matched grants expires.
     pub grants_until: Option<OffsetDateTime>,
@@ -140,6 +142,7 @@ pub fn decide(question: &Question<'_>, now: OffsetDateTime) -> Decision {
         outcomes,
         selected: held.selected,
         matched: held.matched,
+        needed: held.needed,
         grants_until: held.grants_until,
     }
 }
@@ -174,7 +177,10 @@ struct Held<'a> {
     shown: PermissionSet,
     /// What cap, ceilings and the asker's resource types leave: nothing goes beyond it.
     left: PermissionSet,
+    /// What of that the question is about: all of it when nothing was named.
+    at_stake: PermissionSet,
     matched: Vec<GrantId>,
+    needed: Vec<GrantId>,
     misses: Vec<Miss<'a>>,
     grants_until: Option<OffsetDateTime>,
 }
@@ -195,17 +201,19 @@ impl<'a> Held<'a> {
         let cap = token.cap.unwrap_or(PermissionSet::ALL);
         let shown = question.asker.and_then(|asker| asker.shown).unwrap_or(PermissionSet::ALL);
         let ceilings = ceiling::leave(target.ceilings.iter().chain(question.source_ceilings), &token.run);
+        let left = cap.intersect(ceilings).intersect(shown);
         let mut held = Held {
             anyone: if target.visibility == Visibility::Private { PermissionSet::EMPTY } else { ANYONE },
             inherited: if target.mode == Mode::Enforced { PermissionSet::EMPTY } else { role },
             cap,
             shown,
-            left: cap.intersect(ceilings).intersect(shown),
+            left,
+            at_stake: if question.asked.is_empty() { left } else { left.intersect(question.asked) },
             ..Held::default()
         };
         let for_this_source = |grant: &&Grant| grant.source.covers(token.project, &token.chain);
         for grant in target.grants.iter().filter(for_this_source) {
-            held.weigh(grant, token, role, question.names, now);
+            held.weigh(grant, token, role, question, now);
         }
         let Held { free, left, .. } = held;
         held.selected.retain_mut(|selected| {
@@ -216,7 +224,14 @@ impl<'a> Held<'a> {
     }
 
     /// Step 3: grants only add; their order never matters.
-    fn weigh(&mut self, grant: &'a Grant, token: &JobToken, role: PermissionSet, names: &Names, now: OffsetDateTime) {
+    fn weigh(
+        &mut self,
+        grant: &'a Grant,
+        token: &JobToken,
+        role: PermissionSet,
+        question: &Question<'_>,
+        now: OffsetDateTime,
+    ) {
         let failed = grant.conditions.failures(&token.run);
         let expired = grant.has_expired(now);
         let role_denies =
@@ -227,24 +242,31 @@ impl<'a> Held<'a> {
             self.misses.push(Miss { grant, expired, failed, role_denies });
         }
         if holds && !gives.is_empty() {
-            self.add(grant, gives, names);
+            self.add(grant, gives, question);
         }
     }
 
-    fn add(&mut self, grant: &Grant, gives: PermissionSet, names: &Names) {
+    fn add(&mut self, grant: &Grant, gives: PermissionSet, question: &Question<'_>) {
         self.matched.push(grant.id);
         self.grants_until = self.grants_until.into_iter().chain(grant.expires_at).min();
-        self.free = self.free.union(grant.selectors.free(gives));
+        let mut given = grant.selectors.free(gives);
+        self.free = self.free.union(given);
         for (&resource, patterns) in &grant.selectors.0 {
             let permissions = gives.intersect(PermissionSet::admin(resource));
             if permissions.is_empty() {
                 continue;
             }
-            if names.get(&resource).is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name))) {
+            if question.names.get(&resource).is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name))) {
                 self.named = self.named.union(permissions);
+                given = given.union(permissions);
             }
             let patterns = patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect();
             self.selected.push(Selected { resource, permissions, patterns });
+        }
+        // Without a name asked about, what is held through a selector is shown, and so needed.
+        let shown = if question.asked.is_empty() { gives } else { given };
+        if !shown.intersect(self.at_stake).is_empty() {
+            self.needed.push(grant.id);
         }
     }
 

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// The most grants on one project or group.
+/// The most grants on one project or group, unless a setting says otherwise.
 pub const MAX_GRANTS: usize = 10_000;
-/// The most patterns in one condition or selector, and entries in `except`.
+/// The most patterns in one condition or selector, and entries in `except`, unless a setting says otherwise.
 pub const MAX_LIST: usize = 100;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct SavedGrant {
     pub source_path: String,
     /// The paths of what is excepted; what was deleted since is left out.
     pub except_paths: Vec<String>,
+    /// When it last gave something that was asked for.
+    pub last_needed_at: Option<OffsetDateTime>,
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,

@@ -21,12 +21,14 @@ pub mod project;
 pub mod provenance;
 pub mod reason;
 pub mod refs;
+pub mod replay;
 pub mod role;
 pub mod runner;
 pub mod secret;
 pub mod service;
 pub mod text;
 pub mod token;
+pub mod usage;
 pub mod user;
 
 pub use catalogue::Catalogue;

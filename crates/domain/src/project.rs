@@ -7,9 +7,6 @@ use crate::path::Path;
 use crate::refs::RefPattern;
 use time::OffsetDateTime;
 
-/// The most patterns in `protected_refs`, and in `protected_environments`.
-pub const MAX_PATTERNS: usize = 100;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     pub id: ProjectId,

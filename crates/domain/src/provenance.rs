@@ -5,7 +5,7 @@ use crate::refs::RefType;
 use serde::{Deserialize, Serialize};
 
 /// Where a token comes from: facts of its run and job that conditions ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Provenance {
     pub ref_name: String,
     pub ref_type: RefType,

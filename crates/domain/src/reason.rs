@@ -24,6 +24,36 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Reason; 23] = [
+        Reason::Unknown,
+        Reason::Revoked,
+        Reason::Expired,
+        Reason::JobOver,
+        Reason::LeaseLost,
+        Reason::Parent,
+        Reason::Audience,
+        Reason::TokenCap,
+        Reason::Ceiling,
+        Reason::ResourceNameMissing,
+        Reason::ResourceName,
+        Reason::Condition(Failed::Fork),
+        Reason::Condition(Failed::Ref),
+        Reason::Condition(Failed::Protected),
+        Reason::Condition(Failed::Environment),
+        Reason::Condition(Failed::Trigger),
+        Reason::Condition(Failed::VouchedBy),
+        Reason::Condition(Failed::Role),
+        Reason::GrantExpired,
+        Reason::NoGrant,
+        Reason::Granted,
+        Reason::Role,
+        Reason::Anyone,
+    ];
+
+    pub fn named(name: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Reason::Unknown => "unknown",
@@ -67,4 +97,15 @@ pub enum Failed {
     Trigger,
     VouchedBy,
     Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_found_by_its_name_and_listed_in_order() {
+        assert!(Reason::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(Reason::ALL.iter().all(|reason| Reason::named(reason.name()) == Some(*reason)));
+    }
 }

@@ -2,11 +2,11 @@
 //! here once: parameters of paths, who may call, and the shape of errors.
 
 use crate::router::operations;
-use jobpass_api::{OAuthError, Problem};
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use jobpass_api::{DryRun, OAuthError, Problem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -15,7 +15,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, Required, Response
         description = "A token for each CI job that opens only what maintainers granted to it, and dies with the job.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem, OAuthError))
+    components(schemas(DryRun, Problem, OAuthError))
 )]
 pub(crate) struct ApiDoc;
 
@@ -30,6 +30,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
         for operation in operations_of(item) {
             add_path_parameters(operation, path);
             add_paging(operation);
+            add_dry_run(operation);
             add_security(operation, path);
             add_errors(operation, path);
         }
@@ -86,25 +87,71 @@ fn add_paging(operation: &mut Operation) {
     if !is_list {
         return;
     }
-    let parameter = |name: &str, description: &str, schema_type| {
-        let schema = Schema::Object(ObjectBuilder::new().schema_type(schema_type).build());
-        ParameterBuilder::new()
-            .name(name)
-            .parameter_in(ParameterIn::Query)
-            .description(Some(description))
-            .schema(Some(schema))
-            .build()
-    };
     let parameters = operation.parameters.get_or_insert_default();
-    parameters.push(parameter("limit", "1 to 1000; 100 if left out", Type::Integer).into());
-    parameters.push(parameter("after", "The `next` of the page before", Type::String).into());
+    parameters.push(query_parameter("limit", "1 to 1000; 100 if left out", Type::Integer).into());
+    parameters.push(query_parameter("after", "The `next` of the page before", Type::String).into());
+}
+
+/// The changes that can be rehearsed, by the operation's name: what their extractor takes.
+const REHEARSED: [&str; 10] = [
+    "project_update",
+    "group_update",
+    "project_grant_create",
+    "project_grant_put",
+    "project_grant_delete",
+    "project_grant_replace",
+    "group_grant_create",
+    "group_grant_put",
+    "group_grant_delete",
+    "group_grant_replace",
+];
+
+/// `dry_run` and its like; and that a dry run answers something else.
+fn add_dry_run(operation: &mut Operation) {
+    if !operation.operation_id.as_deref().is_some_and(|id| REHEARSED.contains(&id)) {
+        return;
+    }
+    let parameters = operation.parameters.get_or_insert_default();
+    for (name, description, schema_type) in [
+        ("dry_run", "Write nothing, and answer what the change would be and do: a DryRun", Type::Boolean),
+        ("confirm", "Step up even if uses that were seen would be refused", Type::Boolean),
+        ("window_days", "How many days back uses count, 1 to 3650; 90 if left out", Type::Integer),
+    ] {
+        parameters.push(query_parameter(name, description, schema_type).into());
+    }
+    let rehearsed = || RefOr::Ref(Ref::from_schema_name("DryRun"));
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(response)) = responses.get_mut("200") {
+        for content in response.content.values_mut() {
+            if let RefOr::T(content) = content
+                && let Some(made) = content.schema.take()
+            {
+                let either = OneOfBuilder::new().item(made).item(rehearsed()).build();
+                content.schema = Some(Schema::OneOf(either).into());
+            }
+        }
+        return;
+    }
+    let content = ContentBuilder::new().schema(Some(rehearsed())).build();
+    let response = ResponseBuilder::new().description("Of a dry run").content("application/json", content).build();
+    responses.insert("200".to_owned(), response.into());
+}
+
+fn query_parameter(name: &str, description: &str, schema_type: Type) -> Parameter {
+    let schema = Schema::Object(ObjectBuilder::new().schema_type(schema_type).build());
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
 }
 
 /// Who may call, by the operation's name: what its extractor takes.
 fn add_security(operation: &mut Operation, path: &str) {
     let id = operation.operation_id.as_deref().unwrap_or_default();
     let callers: &[&str] = match id {
-        "healthz" | "readyz" | "oauth_metadata" | "leaked_token_report" | "oauth_token" => return,
+        "healthz" | "readyz" | "metrics" | "oauth_metadata" | "leaked_token_report" | "oauth_token" => return,
         "job_token_mint" | "job_heartbeat" | "job_finish" | "pipeline_finish" => &["runner"],
         "job_token_narrow" | "job_token_self" | "job_token_give_up" => &["job"],
         "authorize" | "oauth_introspect" => &["service"],

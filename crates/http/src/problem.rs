@@ -1,10 +1,11 @@
 //! The error table of `/v1`: what each refusal is called, its status, and what people read (RFC 9457). The
 //! request's id comes in where the answer leaves, in `request.rs`; that of `/oauth` is in `oauth/denied.rs`.
 
+use crate::render;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use jobpass_api::{FieldError, Problem};
+use jobpass_api::{FieldError, Impact, Problem};
 use jobpass_app::{Conflict, Fault, Refusal};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -128,6 +129,8 @@ fn conflict_row(conflict: &Conflict) -> Row {
         }
         Conflict::GroupCycle => row("group_cycle", "A group cannot lie inside itself"),
         Conflict::ModeBelowFloor => row("mode_below_floor", "The mode lies below a floor set above the project"),
+        Conflict::WouldBreak(_) => row("would_break", "Uses that were seen would be refused")
+            .detail("grant what is needed first, or send confirm=true to do it all the same"),
         Conflict::FactsDiffer(_) => row("facts_differ", "A fact was stated otherwise before; facts never change"),
         Conflict::JobOver(over) => row("job_over", "The job is over").detail(over.to_string()),
         Conflict::JobOfOtherRunner => row("job_of_other_runner", "The job belongs to the runner that opened it"),
@@ -168,6 +171,13 @@ impl Denied {
         match self {
             Denied::Refused(Refusal::Forbidden { needs }) => vec![(*needs).to_owned()],
             _ => vec![],
+        }
+    }
+
+    fn impact(&self) -> Option<Impact> {
+        match self {
+            Denied::Refused(Refusal::Conflict(Conflict::WouldBreak(forecast))) => Some(render::impact(forecast)),
+            _ => None,
         }
     }
 
@@ -213,6 +223,7 @@ impl IntoResponse for Denied {
             request_id: Uuid::nil(),
             errors: self.faults(),
             missing: self.missing(),
+            impact: self.impact(),
         };
         let mut response = status.into_response();
         let headers = response.headers_mut();

@@ -1,19 +1,22 @@
 //! From the domain's values to the wire.
 
 use jobpass_api as api;
-use jobpass_app::{Answer, JobView, Minted};
-use jobpass_domain::audit::AuditEvent;
+use jobpass_app::{Answer, Forecast, JobView, ListedUse, Minted, Rehearsal, Turn, UnknownUse};
+use jobpass_domain::audit::{AuditEvent, Change};
 use jobpass_domain::catalogue::{Catalogue, ResourceType};
 use jobpass_domain::decision::Decision;
 use jobpass_domain::grant::{SavedGrant, Source};
 use jobpass_domain::group::Group;
+use jobpass_domain::ids::ServiceId;
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::live_secret::LiveSecret;
 use jobpass_domain::permission::{Action, PermissionSet};
 use jobpass_domain::project::Project;
+use jobpass_domain::replay::Recorded;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
+use jobpass_domain::usage::What;
 use jobpass_domain::user::{Member, User, UserToken};
 use jobpass_domain::{Reason, Secret};
 use std::collections::BTreeMap;
@@ -81,7 +84,7 @@ pub(crate) fn runner(runner: &Runner, secret: Option<&Secret>) -> api::Runner {
 
 pub(crate) fn service(service: &Service, secret: Option<&Secret>) -> api::Service {
     api::Service {
-        client_id: service.id.0.simple().to_string(),
+        client_id: client_id(service.id),
         name: service.name.to_string(),
         resources: service.resources.clone(),
         project: service.project_path.clone(),
@@ -129,6 +132,7 @@ pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
             .collect(),
         expires_at: grant.expires_at,
         note: saved.note.clone(),
+        last_needed_at: saved.last_needed_at,
         created_by: saved.created_by.map(|user| user.0),
         created_at: saved.created_at,
         updated_at: saved.updated_at,
@@ -290,6 +294,95 @@ pub(crate) fn audit_event(event: &AuditEvent) -> api::AuditEvent {
         after: json(&event.after),
         reason: event.reason.clone(),
         request_id: event.request_id,
+    }
+}
+
+/// A service's id as it is known to the service: 32 hexadecimal digits.
+fn client_id(id: ServiceId) -> String {
+    id.0.simple().to_string()
+}
+
+pub(crate) fn usage_entry(listed: &ListedUse) -> api::UsageEntry {
+    let ListedUse { recorded: Recorded { used, tally }, source_path, permission } = listed;
+    let run = &used.run;
+    api::UsageEntry {
+        source_project_id: used.source.0,
+        source: source_path.clone(),
+        permission: permission.clone(),
+        service_id: match used.what {
+            What::Named(_) => None,
+            What::Unnamed(service) => Some(client_id(service)),
+        },
+        verdict: if used.verdict.allowed { "allowed" } else { "denied" }.to_owned(),
+        reason: used.verdict.reason.map(|reason| reason.name().to_owned()),
+        would_deny: used.verdict.would_deny,
+        r#ref: run.ref_name.clone(),
+        ref_type: run.ref_type,
+        protected: run.protected,
+        environment: run.environment.clone(),
+        trigger: run.trigger,
+        from_fork: run.from_fork,
+        minted_by: run.minted_by,
+        actor_role: used.actor_role,
+        resource_name: used.resource_name.clone(),
+        count: tally.count,
+        first_seen_at: tally.first_at,
+        last_seen_at: tally.last_at,
+        last_job_id: tally.last_job.0,
+    }
+}
+
+pub(crate) fn dry_run(rehearsal: &Rehearsal) -> api::DryRun {
+    let json = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let planned = |change: &Change| api::PlannedChange {
+        action: change.action.to_owned(),
+        subject_kind: change.subject_kind.to_owned(),
+        subject_id: change.subject,
+        project_id: change.place.project_id(),
+        group_id: change.place.group_id(),
+        before: json(&change.before),
+        after: json(&change.after),
+    };
+    let changes = rehearsal.changes.iter().map(planned).collect();
+    api::DryRun { dry_run: true, changes, impact: impact(&rehearsal.forecast) }
+}
+
+pub(crate) fn impact(forecast: &Forecast) -> api::Impact {
+    api::Impact {
+        window_days: forecast.window_days,
+        would_refuse: forecast.would_refuse.iter().map(turned).collect(),
+        would_allow: forecast.would_allow.iter().map(turned).collect(),
+        unknown: forecast.unknown.iter().map(unknown_use).collect(),
+        left_out: forecast.left_out,
+    }
+}
+
+fn turned(turn: &Turn) -> api::TurnedUse {
+    api::TurnedUse {
+        project_id: turn.target.0,
+        project: turn.target_path.clone(),
+        source_project_id: turn.source.0,
+        source: turn.source_path.clone(),
+        permission: turn.permission.clone(),
+        reasons: turn.reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+        count: turn.tally.count,
+        first_seen_at: turn.tally.first_at,
+        last_seen_at: turn.tally.last_at,
+        last_job_id: turn.tally.last_job.0,
+    }
+}
+
+fn unknown_use(unknown: &UnknownUse) -> api::UnknownUse {
+    api::UnknownUse {
+        project_id: unknown.target.0,
+        project: unknown.target_path.clone(),
+        source_project_id: unknown.source.0,
+        source: unknown.source_path.clone(),
+        service_id: client_id(unknown.service),
+        could_lose: unknown.could_lose.clone(),
+        count: unknown.tally.count,
+        last_seen_at: unknown.tally.last_at,
+        last_job_id: unknown.tally.last_job.0,
     }
 }
 

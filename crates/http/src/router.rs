@@ -11,7 +11,7 @@ use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, grant::*, group::*, health::*, job::*, job_token::*, member::*,
-    project::*, runner::*, secret::*, service::*, user::*,
+    project::*, runner::*, secret::*, service::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -58,6 +58,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))
         .routes(routes!(group_grant_list, group_grant_create, group_grant_replace))
         .routes(routes!(group_grant_read, group_grant_put, group_grant_delete))
+        // what was used
+        .routes(routes!(usage_list))
         // tokens, from mint to end
         .routes(routes!(job_token_mint))
         .routes(routes!(job_token_narrow))
@@ -82,6 +84,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(audit_event_list))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+        .routes(routes!(metrics))
 }
 
 /// The API with its documentation, for a server to serve.

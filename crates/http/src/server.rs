@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Config {
     /// The issuer, as it stands in every `iss` and in the metadata: no trailing slash.
     pub issuer: String,
+    /// The figures of `/metrics`, in Prometheus' text format.
+    pub metrics: fn() -> String,
 }
 
 #[derive(Debug)]

@@ -9,7 +9,6 @@ use crate::{Failure, Settings, start, telemetry};
 use clap::{Parser, Subcommand};
 use jobpass_app::{App, Clock};
 use std::process::ExitCode;
-use time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A token for each CI job that opens only what maintainers granted to it, and dies with the job.
@@ -81,8 +80,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
 
 async fn bootstrap_admin(database: &DatabaseSettings) -> Result<(), Failure> {
     let opened = Opened::for_command(database).await?;
-    let settings = jobpass_app::Settings { max_job_timeout: Duration::DAY };
-    let app = App::new(opened.db.clone(), Clock::system(), settings);
+    let app = App::new(opened.db.clone(), Clock::system(), jobpass_app::Settings::default());
     let secret = app.bootstrap_admin().await;
     opened.close().await;
     let secret = secret.map_err(|refusal| Failure::Database(format!("{refusal:?}")))?;

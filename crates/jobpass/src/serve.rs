@@ -1,7 +1,7 @@
 //! The running server: started, and stopped in the reverse order.
 
 use crate::database::Opened;
-use crate::{Failure, Settings};
+use crate::{Failure, Settings, telemetry};
 use axum::Router;
 use jobpass_app::{App, Clock};
 use jobpass_http::{Config, Server};
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// How long requests under way may take to end once the server stops.
@@ -23,6 +23,7 @@ pub struct Running {
     opened: Opened,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
+    stop_tasks: watch::Sender<()>,
     tasks: JoinHandle<()>,
 }
 
@@ -35,20 +36,23 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app_settings = jobpass_app::Settings { max_job_timeout: settings.max_job_timeout() };
-    let app = Arc::new(App::new(opened.db.clone(), clock, app_settings));
+    let app = Arc::new(App::new(opened.db.clone(), clock, settings.for_app()));
     if let Err(refusal) = app.prepare().await {
         opened.close().await;
         return Err(Failure::Database(format!("{refusal:?}")));
     }
-    let config = Config { issuer: settings.issuer.unwrap_or_else(|| format!("http://{addr}")) };
+    let issuer = settings.issuer.unwrap_or_else(|| format!("http://{addr}"));
+    // Once before anything counts, so that nothing is missed.
+    telemetry::metrics();
+    let config = Config { issuer, metrics: telemetry::metrics };
     let router = jobpass_http::router(Arc::new(Server::new(Arc::clone(&app), config)));
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(serve(listener, router, stopped));
     let tended = Arc::clone(&app);
-    let tasks = tokio::spawn(async move { tended.tend().await });
+    let (stop_tasks, stopped) = watch::channel(());
+    let tasks = tokio::spawn(async move { tended.tend(stopped).await });
     tracing::info!("listening on http://{addr}");
-    Ok(Running { addr, app, opened, stop, server, tasks })
+    Ok(Running { addr, app, opened, stop, server, stop_tasks, tasks })
 }
 
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
@@ -62,12 +66,17 @@ async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver
 impl Running {
     /// Takes no more requests, lets those under way end, then stops the database if it is our own.
     pub async fn stop(self) {
-        let Running { opened, stop, mut server, tasks, .. } = self;
+        let Running { app, opened, stop, mut server, stop_tasks, mut tasks, .. } = self;
         let _ = stop.send(());
         if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
             server.abort();
         }
-        tasks.abort();
+        drop(stop_tasks);
+        if tokio::time::timeout(DRAIN, &mut tasks).await.is_err() {
+            tasks.abort();
+        }
+        // Once nothing counts any more, what was counted is written.
+        app.close().await;
         opened.close().await;
         tracing::info!("stopped");
     }

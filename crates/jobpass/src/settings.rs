@@ -2,7 +2,11 @@
 
 use crate::Failure;
 use clap::{Args, ValueEnum};
+use jobpass_app::Limits;
+use jobpass_domain::ceiling::MAX_CEILINGS;
+use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
 use jobpass_domain::job::MAX_TIMEOUT;
+use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_persistence::embedded;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +32,22 @@ pub struct Settings {
     /// The longest timeout of a job, in seconds, up to 604800
     #[arg(long, env = "JOBPASS_MAX_JOB_TIMEOUT_SECS", default_value_t = 86400)]
     pub max_job_timeout_secs: u32,
+
+    /// For how many days usage is kept, from 1 to 3650
+    #[arg(long, env = "JOBPASS_USAGE_RETENTION_DAYS", default_value_t = USAGE_RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub usage_retention_days: u16,
+
+    /// The most grants on one project or group
+    #[arg(long, env = "JOBPASS_MAX_GRANTS", default_value_t = MAX_GRANTS)]
+    pub max_grants: usize,
+
+    /// The most ceilings on the instance, or on one project or group
+    #[arg(long, env = "JOBPASS_MAX_CEILINGS", default_value_t = MAX_CEILINGS)]
+    pub max_ceilings: usize,
+
+    /// The most patterns in one condition, selector or protection, and entries in one `except`
+    #[arg(long, env = "JOBPASS_MAX_PATTERNS", default_value_t = MAX_LIST)]
+    pub max_patterns: usize,
 
     /// How log lines are written
     #[arg(long, env = "JOBPASS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -81,7 +101,17 @@ impl Settings {
         Ok(())
     }
 
-    pub(crate) fn max_job_timeout(&self) -> Duration {
+    /// What the use cases need of them.
+    pub(crate) fn for_app(&self) -> jobpass_app::Settings {
+        let limits = Limits { grants: self.max_grants, ceilings: self.max_ceilings, patterns: self.max_patterns };
+        jobpass_app::Settings {
+            max_job_timeout: self.max_job_timeout(),
+            usage_retention_days: self.usage_retention_days,
+            limits,
+        }
+    }
+
+    fn max_job_timeout(&self) -> Duration {
         Duration::seconds(self.max_job_timeout_secs.into())
     }
 }

@@ -32,6 +32,10 @@ struct Applies {
     vouched_by: Option<Vec<String>>,
 }
 
+pub(crate) fn all(columns: Vec<Columns>, catalogue: &Catalogue) -> Result<Vec<Ceiling>> {
+    columns.into_iter().map(|one| one.into_ceiling(catalogue)).collect()
+}
+
 impl Columns {
     /// A permission that is unknown here is not allowed by the ceiling: it only gets lower.
     pub(crate) fn into_ceiling(self, catalogue: &Catalogue) -> Result<Ceiling> {

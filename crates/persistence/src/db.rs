@@ -70,6 +70,12 @@ impl Db {
         Ok(())
     }
 
+    /// Drops usage of before this day.
+    pub async fn drop_old_usage(&self, oldest: time::Date) -> Result<()> {
+        sqlx::query!("select drop_old_usage($1)", oldest).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
     /// The database's clock: the one that counts.
     pub async fn clock(&self) -> Result<OffsetDateTime> {
         Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
@@ -95,13 +101,30 @@ impl Db {
         context: Context,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut tx = Tx { inner: self.pool.begin().await.map_err(Error::from)?, context, audited: false };
+        let mut tx = self.begin(context).await?;
         let answer = work(&mut tx).await?;
         if !tx.audited {
             return Err(Error::Unaudited.into());
         }
         tx.inner.commit().await.map_err(Error::from)?;
         Ok(answer)
+    }
+
+    /// The same, and rolls back whatever comes of it: what a change would do is found by doing it. Answers
+    /// what the audit events would have recorded, too.
+    pub async fn rehearsal<T, E: From<Error>>(
+        &self,
+        context: Context,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+    ) -> Result<(T, Vec<Change>), E> {
+        let mut tx = self.begin(context).await?;
+        let answer = work(&mut tx).await?;
+        tx.inner.rollback().await.map_err(Error::from)?;
+        Ok((answer, tx.changes))
+    }
+
+    async fn begin(&self, context: Context) -> Result<Tx> {
+        Ok(Tx { inner: self.pool.begin().await?, context, audited: false, changes: Vec::new() })
     }
 }
 
@@ -111,6 +134,7 @@ pub struct Tx {
     inner: Transaction<'static, Postgres>,
     context: Context,
     audited: bool,
+    changes: Vec<Change>,
 }
 
 impl Tx {
@@ -127,6 +151,7 @@ impl Tx {
     pub async fn audit(&mut self, change: &Change) -> Result<()> {
         let context = self.context;
         audit::insert(&mut self.inner, &context, change).await?;
+        self.changes.push(change.clone());
         self.audited = true;
         Ok(())
     }

@@ -84,6 +84,7 @@ struct Row {
     note: String,
     source_path: String,
     except_paths: Vec<String>,
+    last_needed_at: Option<OffsetDateTime>,
     created_by: Option<Uuid>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -98,6 +99,7 @@ impl Row {
             note: self.note,
             source_path: self.source_path,
             except_paths: self.except_paths,
+            last_needed_at: self.last_needed_at,
             created_by: self.created_by.map(UserId),
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -110,7 +112,7 @@ async fn select(
     db: impl PgExecutor<'_>,
     place: Place,
     id: Option<GrantId>,
-    after: Option<GrantId>,
+    (after, unneeded_since): (Option<GrantId>, Option<OffsetDateTime>),
     limit: i64,
     catalogue: &Catalogue,
 ) -> Result<Vec<SavedGrant>> {
@@ -120,16 +122,18 @@ async fn select(
             coalesce(sp.path, sg.path) as "source_path!",
             array(select path from projects where id = any(g.except_ids) union select path from groups where id = any(g.except_ids)
                   order by path) as "except_paths!",
-            u.id as "created_by?", g.created_at, g.updated_at
-         from grants g left join users u on u.id = g.created_by
+            n.last_needed_at as "last_needed_at?", u.id as "created_by?", g.created_at, g.updated_at
+         from grants g left join users u on u.id = g.created_by left join grant_needs n on n.grant_id = g.id
          left join projects sp on sp.id = g.source_project_id left join groups sg on sg.id = g.source_group_id
          where (g.project_id = $1 or g.group_id = $2) and ($3::uuid is null or g.id = $3) and ($4::uuid is null or g.id > $4)
+           and ($6::timestamptz is null or n.last_needed_at is null or n.last_needed_at < $6)
          order by g.id limit $5"#,
         place.project_id(),
         place.group_id(),
         id.map(Uuid::from),
         after.map(Uuid::from),
-        limit
+        limit,
+        unneeded_since
     )
     .fetch_all(db)
     .await?
@@ -138,15 +142,15 @@ async fn select(
     .collect()
 }
 
-/// Oldest first.
+/// Oldest first. `unneeded_since`: only those that were not needed since then.
 pub async fn list(
     db: impl PgExecutor<'_>,
     place: Place,
-    after: Option<GrantId>,
+    (after, unneeded_since): (Option<GrantId>, Option<OffsetDateTime>),
     limit: i64,
     catalogue: &Catalogue,
 ) -> Result<Vec<SavedGrant>> {
-    select(db, place, None, after, limit, catalogue).await
+    select(db, place, None, (after, unneeded_since), limit, catalogue).await
 }
 
 pub async fn find(
@@ -155,7 +159,7 @@ pub async fn find(
     id: GrantId,
     catalogue: &Catalogue,
 ) -> Result<Option<SavedGrant>> {
-    Ok(select(db, place, Some(id), None, 1, catalogue).await?.pop())
+    Ok(select(db, place, Some(id), (None, None), 1, catalogue).await?.pop())
 }
 
 pub async fn count(tx: &mut Tx, place: Place) -> Result<i64> {

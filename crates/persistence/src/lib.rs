@@ -21,8 +21,10 @@ pub mod resource_type;
 pub mod runner;
 pub mod secret;
 pub mod service;
+pub mod situation;
 #[cfg(feature = "test-db")]
 pub mod test_db;
+pub mod usage;
 pub mod user;
 
 pub use db::{Context, Db, Tx, connect_options, id_at};

@@ -9,6 +9,7 @@ use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::project::Project;
 use jobpass_domain::refs::RefPattern;
 use sqlx::{PgExecutor, PgPool};
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -166,4 +167,11 @@ pub async fn touch_grants(tx: &mut Tx, id: ProjectId) -> Result<Option<i64>> {
     )
     .fetch_optional(tx.on())
     .await?)
+}
+
+/// Paths by id, of those that are there.
+pub async fn paths(db: impl PgExecutor<'_>, ids: &[ProjectId]) -> Result<HashMap<ProjectId, String>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!("select id, path from projects where id = any($1)", &ids).fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (ProjectId(row.id), row.path)).collect())
 }

@@ -3,7 +3,7 @@
 
 use crate::error::stored;
 use crate::member::role_numbered;
-use crate::{Result, ceiling, grant, job};
+use crate::{Result, ceiling, grant, job, situation};
 use jobpass_domain::Role;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::Ceiling;
@@ -11,7 +11,6 @@ use jobpass_domain::decision::Target;
 use jobpass_domain::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::{JobToken, Revoked, TokenInfo};
-use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::provenance::CredentialScope;
@@ -28,6 +27,7 @@ use uuid::Uuid;
 pub struct Loaded {
     pub token: Option<LoadedToken>,
     pub target: Option<Target>,
+    pub target_id: Option<ProjectId>,
     /// The role of the token's vouched-for actor on the target.
     pub actor_role: Option<Role>,
     pub source_ceilings: Vec<Ceiling>,
@@ -51,8 +51,9 @@ pub async fn load(
     let mut row = select(db, hour, hash, target).await?;
     Ok(Loaded {
         target: row.target(catalogue)?,
+        target_id: row.target_id.map(ProjectId),
         actor_role: row.actor_role.map(|number| stored(role_numbered(number))).transpose()?,
-        source_ceilings: ceilings(std::mem::take(&mut row.source_ceilings.0), catalogue)?,
+        source_ceilings: ceiling::all(std::mem::take(&mut row.source_ceilings.0), catalogue)?,
         token: row.into_token(catalogue)?,
     })
 }
@@ -77,7 +78,7 @@ async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Op
             source.path as "source_path?", source.chain as "source_chain?",
             jobs.state as "job_state?", jobs.deadline_at as "deadline_at?", jobs.lease_until as "lease_until?",
             actor.name as "actor?",
-            target.visibility as "target_visibility?", target.mode as "target_mode?",
+            target.id as "target_id?", target.visibility as "target_visibility?", target.mode as "target_mode?",
             array(select floor from groups where id = any(target.chain)) || (select floor from instance) as "floors!",
             (select max(role) from memberships m where m.user_id = token.actor_id
                 and (m.project_id = target.id or m.group_id = any(target.chain))) as actor_role,
@@ -145,6 +146,7 @@ struct Row {
     source_path: Option<String>,
     source_chain: Option<Vec<Uuid>>,
     source_ceilings: Json<Vec<ceiling::Columns>>,
+    target_id: Option<Uuid>,
     target_visibility: Option<String>,
     target_mode: Option<String>,
     floors: Vec<String>,
@@ -153,21 +155,13 @@ struct Row {
     target_ceilings: Json<Vec<ceiling::Columns>>,
 }
 
-fn ceilings(columns: Vec<ceiling::Columns>, catalogue: &Catalogue) -> Result<Vec<Ceiling>> {
-    columns.into_iter().map(|one| one.into_ceiling(catalogue)).collect()
-}
-
 impl Row {
     fn target(&mut self, catalogue: &Catalogue) -> Result<Option<Target>> {
         let (Some(visibility), Some(mode)) = (&self.target_visibility, &self.target_mode) else { return Ok(None) };
-        let floors: Vec<Mode> = self.floors.iter().map(|floor| stored(Mode::named(floor))).collect::<Result<_>>()?;
         let grants = std::mem::take(&mut self.grants.0);
-        Ok(Some(Target {
-            visibility: stored(Visibility::named(visibility))?,
-            mode: Mode::effective(stored(Mode::named(mode))?, floors),
-            grants: grants.into_iter().map(|one| one.into_grant(catalogue)).collect::<Result<_>>()?,
-            ceilings: ceilings(std::mem::take(&mut self.target_ceilings.0), catalogue)?,
-        }))
+        let grants = grants.into_iter().map(|one| one.into_grant(catalogue)).collect::<Result<_>>()?;
+        let ceilings = ceiling::all(std::mem::take(&mut self.target_ceilings.0), catalogue)?;
+        situation::target(visibility, mode, &self.floors, grants, ceilings).map(Some)
     }
 
     fn into_token(self, catalogue: &Catalogue) -> Result<Option<LoadedToken>> {

@@ -1,6 +1,6 @@
 //! JSON bodies: bounded, and every fault told at its pointer.
 
-use super::query::unknown_parameter;
+use super::query::{QueryRead, unknown_parameter};
 use crate::problem::Denied;
 use crate::server::Server;
 use axum::body::Bytes;
@@ -60,8 +60,12 @@ impl FromRequest<State> for NoBody {
     }
 }
 
-/// What is written takes no parameters: one that was overlooked, such as `dry_run`, would not be overlooked lightly.
+/// What is written takes no parameters but those that were read: an overlooked one, such as `dry_run`, would not be
+/// overlooked lightly.
 fn no_query(request: &Request) -> Result<(), Denied> {
+    if request.extensions().get::<QueryRead>().is_some() {
+        return Ok(());
+    }
     let query = request.uri().query().unwrap_or_default();
     match form_urlencoded::parse(query.as_bytes()).next() {
         Some((name, _)) => Err(unknown_parameter(&name)),

@@ -3,7 +3,8 @@
 use crate::problem::Denied;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use jobpass_app::{PageOf, Refusal};
+use jobpass_app::{How, PageOf, Refusal};
+use std::str::FromStr;
 
 const MAX_PAGE: usize = 1000;
 const DEFAULT_PAGE: usize = 100;
@@ -38,6 +39,43 @@ impl Page {
         }
         Ok(Page(page))
     }
+}
+
+/// How a change is to be made: `dry_run`, `confirm` and `window_days`.
+#[derive(Debug)]
+pub(crate) struct Way(pub(crate) How);
+
+/// Marks a request whose query was read: what takes a body refuses any other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueryRead;
+
+impl<S: Sync> FromRequestParts<S> for Way {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Way, Denied> {
+        let mut how = How::default();
+        for (name, value) in query(parts) {
+            match name.as_str() {
+                "dry_run" => how.dry_run = parsed("?dry_run", &value, "true or false")?,
+                "confirm" => how.confirmed = parsed("?confirm", &value, "true or false")?,
+                "window_days" => how.window_days = days("?window_days", &value)?,
+                _ => return Err(unknown_parameter(&name)),
+            }
+        }
+        parts.extensions.insert(QueryRead);
+        Ok(Way(how))
+    }
+}
+
+/// A value of a query parameter, or what it should have been.
+pub(crate) fn parsed<T: FromStr>(pointer: &str, value: &str, expected: &str) -> Result<T, Denied> {
+    value.parse().map_err(|_| Refusal::invalid(pointer, "invalid", expected).into())
+}
+
+/// A number of days, up to ten years.
+pub(crate) fn days(pointer: &str, value: &str) -> Result<u16, Denied> {
+    let number = value.parse().ok().filter(|days| (1..=3650).contains(days));
+    number.ok_or_else(|| Refusal::invalid(pointer, "out_of_range", "a number of days from 1 to 3650").into())
 }
 
 /// The parameters of the query that a handler reads itself.

@@ -2,11 +2,12 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Body, IdempotencyKey, OwnerOfGroup, Page, SeesGroup, SignedIn};
+use crate::extract::{Body, IdempotencyKey, OwnerOfGroup, Page, SeesGroup, SignedIn, Way};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
 use axum::Json;
+use axum::response::IntoResponse;
 use http::StatusCode;
 use jobpass_api::{Group, GroupPatch, List, NewGroup};
 use jobpass_app::{DraftGroup, GroupChange};
@@ -42,11 +43,13 @@ pub(crate) async fn group_update(
     api: Api,
     by: OwnerOfGroup,
     still: IfMatch,
+    how: Way,
     body: Body<GroupPatch>,
-) -> Result<Tagged<Group>, Denied> {
-    let change = GroupChange { path: body.value.path.0, floor: body.value.floor.0 };
-    let group = api.app.group_update(by.0, &change, |current| still.holds(&render::group(current))).await?;
-    Ok(Tagged(render::group(&group)))
+) -> Answered {
+    let GroupPatch { path, floor, reason } = body.value;
+    let change = GroupChange { path: path.0, floor: floor.0, reason: reason.0.map(String::from) };
+    let done = api.app.group_update(by.0, &change, how.0, |current| still.holds(&render::group(current))).await?;
+    Ok(super::done(done, |group| Tagged(render::group(&group)).into_response()))
 }
 
 /// Delete an empty group (owners)

@@ -22,3 +22,9 @@ pub(crate) async fn readyz(api: Api) -> Response {
         }
     }
 }
+
+/// Figures of this process, in Prometheus' text format
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses((status = 200, content_type = "text/plain", body = String)))]
+pub(crate) async fn metrics(api: Api) -> Response {
+    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], (api.config.metrics)()).into_response()
+}

@@ -13,10 +13,22 @@ pub(crate) mod project;
 pub(crate) mod runner;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod usage;
 pub(crate) mod user;
 
 use crate::problem::Denied;
-use axum::response::Response;
+use crate::render;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use jobpass_app::Done;
 
 /// The answer of a handler that renders by itself.
 type Answered = Result<Response, Denied>;
+
+/// What was made, as it is shown; or what would be.
+fn done<T>(done: Done<T>, shown: impl FnOnce(T) -> Response) -> Response {
+    match done {
+        Done::Made(made) => shown(made),
+        Done::Rehearsed(rehearsal) => Json(render::dry_run(&rehearsal)).into_response(),
+    }
+}

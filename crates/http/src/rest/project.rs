@@ -2,11 +2,14 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Body, IdempotencyKey, MaintainerOfProject, NoBody, OwnerOfProject, Page, SeesProject, SignedIn};
+use crate::extract::{
+    Body, IdempotencyKey, MaintainerOfProject, NoBody, OwnerOfProject, Page, SeesProject, SignedIn, Way,
+};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
 use axum::Json;
+use axum::response::IntoResponse;
 use http::StatusCode;
 use jobpass_api::{List, NewProject, Project, ProjectPatch, Revoked};
 use jobpass_app::{DraftProject, ProjectChange};
@@ -49,8 +52,9 @@ pub(crate) async fn project_update(
     api: Api,
     by: MaintainerOfProject,
     still: IfMatch,
+    how: Way,
     body: Body<ProjectPatch>,
-) -> Result<Tagged<Project>, Denied> {
+) -> Answered {
     let patch = body.value;
     let change = ProjectChange {
         path: patch.path.0,
@@ -60,8 +64,8 @@ pub(crate) async fn project_update(
         protected_environments: patch.protected_environments.0,
         reason: patch.reason.0.map(String::from),
     };
-    let project = api.app.project_update(by.0, &change, |current| still.holds(&render::project(current))).await?;
-    Ok(Tagged(render::project(&project)))
+    let done = api.app.project_update(by.0, &change, how.0, |current| still.holds(&render::project(current))).await?;
+    Ok(super::done(done, |project| Tagged(render::project(&project)).into_response()))
 }
 
 /// Delete a project with all that is in it; its tokens are dead (owners)

@@ -1,0 +1,244 @@
+//! What a change would do to the uses that were seen: found by making the change in a transaction and
+//! replaying them before and after. A dry run rolls back; a step up commits only when nothing breaks.
+
+use crate::{App, Conflict, Refusal};
+use jobpass_domain::Catalogue;
+use jobpass_domain::audit::Change;
+use jobpass_domain::ids::{ProjectId, ServiceId};
+use jobpass_domain::permission::{Permission, PermissionSet};
+use jobpass_domain::replay::{Flip, Impact, Recorded, Situation};
+use jobpass_domain::usage::{Tally, WINDOW_DAYS, What};
+use jobpass_persistence::usage::{Pair, Touched};
+use jobpass_persistence::{Context, Tx, project, service, situation, usage};
+use std::collections::{BTreeMap, HashMap};
+use time::{Duration, OffsetDateTime};
+
+/// How many pairs of projects are replayed at a time.
+const AT_ONCE: usize = 100;
+/// How many rows of each kind a forecast lists.
+const LISTED: usize = 1_000;
+
+/// How a change is to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct How {
+    /// Not at all: only what it would do is answered.
+    pub dry_run: bool,
+    /// Even if it breaks what was seen.
+    pub confirmed: bool,
+    /// How many days back uses count.
+    pub window_days: u16,
+}
+
+impl Default for How {
+    fn default() -> How {
+        How { dry_run: false, confirmed: false, window_days: WINDOW_DAYS }
+    }
+}
+
+/// A change that was made, or what it would be.
+#[derive(Debug)]
+pub enum Done<T> {
+    Made(T),
+    Rehearsed(Rehearsal),
+}
+
+/// What a change would be.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// What the audit events would say.
+    pub changes: Vec<Change>,
+    pub forecast: Forecast,
+}
+
+/// What a change does to the uses seen in a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forecast {
+    pub window_days: u16,
+    /// Let through so far, refused after the change: what was seen most recently first.
+    pub would_refuse: Vec<Turn>,
+    /// Refused so far, let through after the change.
+    pub would_allow: Vec<Turn>,
+    /// Introspected without a permission: nobody knows what was done, so it is never taken as safe.
+    pub unknown: Vec<UnknownUse>,
+    /// How many rows are not listed, for there are too many.
+    pub left_out: usize,
+}
+
+/// Uses of one permission by one source on one target that the change turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub target: ProjectId,
+    pub target_path: String,
+    pub source: ProjectId,
+    pub source_path: String,
+    pub permission: String,
+    /// The answers after the change.
+    pub reasons: Vec<&'static str>,
+    pub tally: Tally,
+}
+
+/// Use of a scope that was shown to a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownUse {
+    pub target: ProjectId,
+    pub target_path: String,
+    pub source: ProjectId,
+    pub source_path: String,
+    pub service: ServiceId,
+    /// What the scope would no longer hold.
+    pub could_lose: Vec<String>,
+    pub tally: Tally,
+}
+
+impl App {
+    /// Makes a change that may touch what jobs do. `guarded`: a step up, which is refused with `would_break`
+    /// unless it is confirmed or breaks nothing that was seen.
+    pub(crate) async fn change<T>(
+        &self,
+        context: Context,
+        (touched, guarded): (Touched, bool),
+        how: How,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, Refusal>,
+    ) -> Result<Done<T>, Refusal> {
+        if !how.dry_run && (how.confirmed || !guarded) {
+            return self.transaction(context, work).await.map(Done::Made);
+        }
+        // What is still in memory counts, too.
+        self.flush_usage().await?;
+        let catalogue = self.reload_catalogue().await?;
+        let replay =
+            Replay { touched, since: since(how.window_days, context.now), now: context.now, catalogue: &catalogue };
+        let watched = async |tx: &mut Tx| {
+            let before = replay.situations(tx).await?;
+            let answer = work(tx).await?;
+            let impact = replay.impact(tx, before).await?;
+            let forecast = forecast(tx, &impact, how.window_days, &catalogue).await?;
+            Ok::<_, Refusal>((answer, impact.is_safe(), forecast))
+        };
+        if how.dry_run {
+            let ((_, _, forecast), changes) = self.db.rehearsal(context, watched).await?;
+            return Ok(Done::Rehearsed(Rehearsal { changes, forecast }));
+        }
+        self.transaction(context, async |tx: &mut Tx| match watched(tx).await? {
+            (answer, true, _) => Ok(Done::Made(answer)),
+            (_, false, forecast) => Err(Conflict::WouldBreak(Box::new(forecast)).into()),
+        })
+        .await
+    }
+}
+
+/// The beginning of a window that ends now.
+pub(crate) fn since(window_days: u16, now: OffsetDateTime) -> OffsetDateTime {
+    now - Duration::days(window_days.into())
+}
+
+/// The uses that a change may touch.
+struct Replay<'a> {
+    touched: Touched,
+    since: OffsetDateTime,
+    now: OffsetDateTime,
+    catalogue: &'a Catalogue,
+}
+
+impl Replay<'_> {
+    /// How things stand between all pairs that were seen.
+    async fn situations(&self, tx: &mut Tx) -> Result<HashMap<Pair, Situation>, Refusal> {
+        let pairs = usage::pairs(tx.on(), self.touched, self.since).await?;
+        Ok(situation::load(tx.on(), &pairs, self.catalogue).await?)
+    }
+
+    /// Replays what was seen between pairs for which something has changed. Unnamed use is told of every pair:
+    /// that nothing changed for it is known only once it is looked at.
+    async fn impact(&self, tx: &mut Tx, before: HashMap<Pair, Situation>) -> Result<Impact, Refusal> {
+        let pairs: Vec<Pair> = before.keys().copied().collect();
+        let after = situation::load(tx.on(), &pairs, self.catalogue).await?;
+        let mut shown = Shown::default();
+        let mut impact = Impact::default();
+        for chunk in pairs.chunks(AT_ONCE) {
+            for recorded in usage::recorded(tx.on(), chunk, self.since, self.catalogue).await? {
+                let pair = (recorded.used.target, recorded.used.source);
+                let (Some(then), Some(later)) = (before.get(&pair), after.get(&pair)) else { continue };
+                if then == later && matches!(recorded.used.what, What::Named(_)) {
+                    continue;
+                }
+                let limit = shown.of(tx, &recorded, self.catalogue).await?;
+                impact.weigh(&recorded, (then, later), limit, self.now);
+            }
+        }
+        Ok(impact)
+    }
+}
+
+/// To which permissions services are limited, looked up once each.
+#[derive(Default)]
+struct Shown(HashMap<ServiceId, Option<PermissionSet>>);
+
+impl Shown {
+    async fn of(
+        &mut self,
+        tx: &mut Tx,
+        recorded: &Recorded,
+        catalogue: &Catalogue,
+    ) -> Result<Option<PermissionSet>, Refusal> {
+        let What::Unnamed(id) = recorded.used.what else { return Ok(None) };
+        if let Some(known) = self.0.get(&id) {
+            return Ok(*known);
+        }
+        let service = service::find(tx.on(), id).await?;
+        let shown = service.and_then(|service| service.asker(catalogue).shown);
+        self.0.insert(id, shown);
+        Ok(shown)
+    }
+}
+
+/// An impact with the names that people know, bounded.
+async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Catalogue) -> Result<Forecast, Refusal> {
+    let turned = |key: &(ProjectId, ProjectId, Permission)| [key.0, key.1];
+    let mut ids: Vec<ProjectId> =
+        impact.would_refuse.keys().chain(impact.would_allow.keys()).flat_map(turned).collect();
+    ids.extend(impact.unknown.keys().flat_map(|key| [key.0, key.1]));
+    let paths = project::paths(tx.on(), &ids).await?;
+    let path = |id: ProjectId| paths.get(&id).cloned().unwrap_or_default();
+    let turns = |flips: &BTreeMap<(ProjectId, ProjectId, Permission), Flip>| -> Vec<Turn> {
+        let turn = |(&(target, source, permission), flip): (&(ProjectId, ProjectId, Permission), &Flip)| Turn {
+            target,
+            target_path: path(target),
+            source,
+            source_path: path(source),
+            permission: catalogue.name(permission).unwrap_or_default(),
+            reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
+            tally: flip.tally,
+        };
+        let mut turns: Vec<_> = flips.iter().map(turn).collect();
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.tally.last_at));
+        turns
+    };
+    let unknown = impact.unknown.iter().map(|(&(target, source, service), unknown)| UnknownUse {
+        target,
+        target_path: path(target),
+        source,
+        source_path: path(source),
+        service,
+        could_lose: catalogue.expand(unknown.could_lose),
+        tally: unknown.tally,
+    });
+    let mut forecast = Forecast {
+        window_days,
+        would_refuse: turns(&impact.would_refuse),
+        would_allow: turns(&impact.would_allow),
+        unknown: unknown.collect(),
+        left_out: 0,
+    };
+    forecast.bound();
+    Ok(forecast)
+}
+
+impl Forecast {
+    fn bound(&mut self) {
+        let over = |length: usize| length.saturating_sub(LISTED);
+        self.left_out = over(self.would_refuse.len()) + over(self.would_allow.len()) + over(self.unknown.len());
+        self.would_refuse.truncate(LISTED);
+        self.would_allow.truncate(LISTED);
+        self.unknown.truncate(LISTED);
+    }
+}
