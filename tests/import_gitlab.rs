@@ -103,6 +103,8 @@ async fn saved_answers_become_grants() {
         ran.says(said);
     }
     assert!(ran.err.lines().all(|line| line.starts_with("could not be carried over: ") || line.starts_with("note: ")));
+    let guide = std::fs::read_to_string(fixture("../../../docs/guides/from-gitlab.md")).unwrap();
+    assert!(guide.contains(&ran.out) && guide.contains(&ran.err), "the guide's example is not what is written");
 }
 
 #[tokio::test]
@@ -294,6 +296,10 @@ async fn graphql(State(recording): State<Arc<Recording>>, headers: HeaderMap, bo
     axum::Json(json!({ "data": { "project": { "ciJobTokenScopeAllowlist": lists } } })).into_response()
 }
 
+async fn version(State(recording): State<Arc<Recording>>) -> Response {
+    recording.instead["version"]()
+}
+
 impl Gitlab {
     async fn start(instead: &[(&'static str, Answer)]) -> Gitlab {
         let recording = Arc::new(Recording { instead: instead.iter().copied().collect(), heard: Mutex::default() });
@@ -301,6 +307,7 @@ impl Gitlab {
             .route("/api/v4/projects/{project}/job_token_scope", get(scope))
             .route("/api/v4/projects/{project}/job_token_scope/{list}", get(rest))
             .route("/api/graphql", post(graphql))
+            .route("/api/v4/version", get(version))
             .with_state(Arc::clone(&recording));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -349,16 +356,31 @@ async fn several_projects_and_a_token_from_a_file() {
     assert_eq!(projects, ["acme/docs", "acme/lib"]);
 }
 
+fn unknown_field() -> Response {
+    let message = "Field 'ciJobTokenScopeAllowlist' doesn't exist on type 'Project'";
+    axum::Json(json!({ "errors": [{ "message": message }] })).into_response()
+}
+
+fn version_17() -> Response {
+    axum::Json(json!({ "version": "17.2.9-ee", "revision": "abc" })).into_response()
+}
+
+fn version_20() -> Response {
+    axum::Json(json!({ "version": "20.1.0", "revision": "abc" })).into_response()
+}
+
 #[tokio::test]
-async fn a_gitlab_without_permissions_has_the_default() {
-    fn unknown() -> Response {
-        let message = "Field 'ciJobTokenScopeAllowlist' doesn't exist on type 'Project'";
-        axum::Json(json!({ "errors": [{ "message": message }] })).into_response()
-    }
-    let gitlab = Gitlab::start(&[("graphql", unknown)]).await;
+async fn a_gitlab_too_old_for_permissions_has_the_default() {
+    let gitlab = Gitlab::start(&[("graphql", unknown_field), ("version", version_17)]).await;
     let ran = gitlab.import(&[]).await.succeeded();
     assert_eq!(ran.yaml()["projects"]["acme/lib"]["grants"][0]["permissions"], "everything");
     ran.says("default permissions");
+}
+
+#[tokio::test]
+async fn a_field_that_a_newer_gitlab_lost_is_not_taken_for_the_default() {
+    let gitlab = Gitlab::start(&[("graphql", unknown_field), ("version", version_20)]).await;
+    gitlab.import(&[]).await.refused(&["/api/graphql: ", "doesn't exist on type"]);
 }
 
 fn unauthorized() -> Response {

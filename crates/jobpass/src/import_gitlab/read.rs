@@ -11,6 +11,12 @@ pub(super) struct Scope {
     pub inbound_enabled: bool,
 }
 
+/// `GET /version`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    pub version: String,
+}
+
 /// One of `GET /projects/:id/job_token_scope/allowlist`, which lists the project itself, too.
 #[derive(Debug, Deserialize)]
 pub(super) struct ListedProject {
