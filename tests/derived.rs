@@ -126,7 +126,7 @@ fn the_edges_between_rooms_are_those_of_the_architecture() {
         (app, BTreeSet::from([domain, persistence])),
         (http, BTreeSet::from([domain, api, app])),
         (client, BTreeSet::from([domain, api])),
-        ("jobpass", BTreeSet::from([domain, app, http, persistence])),
+        ("jobpass", BTreeSet::from([domain, api, app, http, persistence])),
         ("git-server", BTreeSet::from([client])),
     ]);
     assert_eq!(edges, expected);

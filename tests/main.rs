@@ -20,6 +20,7 @@ mod decisions;
 mod derived;
 mod grants;
 mod idempotency;
+mod import_gitlab;
 mod introspection;
 mod lifecycle;
 mod metadata;

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through them")]
 
 use crate::database::Opened;
+use crate::import_gitlab::{self, ImportGitlab};
 use crate::settings::DatabaseSettings;
 use crate::{Failure, Settings, start, telemetry};
 use clap::{Parser, Subcommand};
@@ -29,6 +30,14 @@ enum Command {
     BootstrapAdmin(DatabaseSettings),
     /// Print the OpenAPI document
     Openapi,
+    /// Write what another system permits as grants
+    #[command(subcommand)]
+    Import(Import),
+}
+
+#[derive(Subcommand, Debug)]
+enum Import {
+    Gitlab(Box<ImportGitlab>),
 }
 
 /// Runs the command line of this process.
@@ -55,6 +64,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             println!("{document}");
             Ok(())
         }
+        Command::Import(Import::Gitlab(args)) => import_gitlab(&args).await,
     }
 }
 
@@ -75,6 +85,15 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     running.stop().await;
+    Ok(())
+}
+
+async fn import_gitlab(args: &ImportGitlab) -> Result<(), Failure> {
+    let imported = import_gitlab::run(args).await?;
+    for note in &imported.notes {
+        eprintln!("{note}");
+    }
+    print!("{}", imported.yaml);
     Ok(())
 }
 

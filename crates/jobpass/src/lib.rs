@@ -2,6 +2,7 @@
 
 mod cli;
 mod database;
+mod import_gitlab;
 mod serve;
 mod settings;
 mod telemetry;
@@ -37,6 +38,8 @@ pub enum Failure {
     Issuer,
     #[error("--max-job-timeout-secs is from 1 to 604800 (7 days)")]
     MaxJobTimeout,
+    #[error(transparent)]
+    Import(#[from] import_gitlab::Failure),
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
