@@ -107,6 +107,10 @@ fn id(made: &Value) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
+fn ceilings() -> Value {
+    json!({ "items": [{ "at_most": ["*:read"] }] })
+}
+
 fn new_grant() -> Value {
     json!({ "source": { "project": "acme/web" }, "permissions": ["packages:read"] })
 }
@@ -142,6 +146,18 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "project_read" => call(web),
         "project_update" => call(make.project().await).json(json!({ "mode": "audit" })),
         "project_delete" => call(make.project().await),
+        "project_ceilings_read" => call(format!("{web}/ceilings")),
+        "project_ceilings_put" => call(format!("{}/ceilings", make.project().await)).json(ceilings()).if_match(),
+        "group_ceilings_read" => call(format!("{acme}/ceilings")),
+        "group_ceilings_put" => call(format!("{}/ceilings", make.group().await)).json(ceilings()).if_match(),
+        "instance_ceilings_read" => call("/v1/instance/ceilings"),
+        "instance_ceilings_put" => call("/v1/instance/ceilings").json(json!({ "items": [] })).if_match(),
+        "instance_settings_read" => call("/v1/instance/settings"),
+        "instance_settings_put" => call("/v1/instance/settings")
+            .json(json!({ "floor": "legacy", "default_mode": "enforced" }))
+            .if_match(),
+        "suggestions_read" => call(format!("{web}/suggestions")),
+        "suggestions_apply" => call(format!("{web}/suggestions/apply")).json(json!({ "all": true })).if_match(),
         "usage_list" => call(format!("{web}/usage")),
         "project_member_list" => call(format!("{web}/members")),
         "project_member_put" => call(format!("{web}/members/{}", make.user().await)).json(json!({ "role": "guest" })),

@@ -3,22 +3,26 @@
 
 mod authorize;
 mod catalogue;
+mod ceiling;
 mod grant;
 mod job_token;
 mod oauth;
 mod problem;
 mod registry;
 mod secret_text;
+mod suggestion;
 mod usage;
 
 pub use authorize::*;
 pub use catalogue::*;
+pub use ceiling::*;
 pub use grant::*;
 pub use job_token::*;
 pub use oauth::*;
 pub use problem::*;
 pub use registry::*;
 pub use secret_text::SecretText;
+pub use suggestion::*;
 pub use usage::*;
 
 use serde::de::value::MapAccessDeserializer;

@@ -57,7 +57,7 @@ impl App {
     ) -> Result<Done<SavedGrant>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         self.find_grant(at.place, id).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?.with_id(id);
+        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
@@ -66,10 +66,7 @@ impl App {
             if !still(&old) {
                 return Err(Refusal::PreconditionFailed);
             }
-            grant::update(tx, &write(&checked, at), &catalogue).await?;
-            let new = current(tx, at.place, id, &catalogue).await?;
-            tx.audit(&changed("grant.updated", &new, Some(&old), Some(&new), &catalogue)).await?;
-            Ok(new)
+            replace_one(tx, at, &old, &checked, &catalogue).await
         })
         .await
     }
@@ -192,7 +189,22 @@ async fn room_for(tx: &mut Tx, place: Place, limit: usize) -> Result<(), Refusal
     Ok(())
 }
 
-async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
+/// Writes a grant in place of an old one.
+pub(crate) async fn replace_one(
+    tx: &mut Tx,
+    at: &GrantPlace,
+    old: &SavedGrant,
+    checked: &Checked,
+    catalogue: &Catalogue,
+) -> Result<SavedGrant, Refusal> {
+    let checked = checked.clone().with_id(old.grant.id);
+    grant::update(tx, &write(&checked, at), catalogue).await?;
+    let new = current(tx, at.place, old.grant.id, catalogue).await?;
+    tx.audit(&changed("grant.updated", &new, Some(old), Some(&new), catalogue)).await?;
+    Ok(new)
+}
+
+pub(crate) async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
     let checked = checked.with_id(GrantId(id_at(tx.now())));
     grant::insert(tx, &write(&checked, at), catalogue).await?;
     let made = current(tx, at.place, checked.grant.id, catalogue).await?;
@@ -200,7 +212,7 @@ async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Cata
     Ok(made)
 }
 
-async fn remove(tx: &mut Tx, old: &SavedGrant, catalogue: &Catalogue) -> Result<(), Refusal> {
+pub(crate) async fn remove(tx: &mut Tx, old: &SavedGrant, catalogue: &Catalogue) -> Result<(), Refusal> {
     grant::delete(tx, old.grant.id).await?;
     Ok(tx.audit(&changed("grant.deleted", old, Some(old), None, catalogue)).await?)
 }
@@ -209,7 +221,7 @@ async fn current(tx: &mut Tx, place: Place, id: GrantId, catalogue: &Catalogue) 
     grant::find(tx.on(), place, id, catalogue).await?.ok_or(Refusal::NotFound)
 }
 
-async fn all(tx: &mut Tx, place: Place, catalogue: &Catalogue) -> Result<Vec<SavedGrant>, Refusal> {
+pub(crate) async fn all(tx: &mut Tx, place: Place, catalogue: &Catalogue) -> Result<Vec<SavedGrant>, Refusal> {
     Ok(grant::list(tx.on(), place, (None, None), i64::MAX, catalogue).await?)
 }
 

@@ -29,6 +29,9 @@ mod rehearse;
 mod report_leak;
 mod revoke;
 mod run;
+mod set_ceilings;
+mod set_instance;
+mod suggest;
 mod usage;
 
 pub use access::{GrantPlace, GroupAccess, ProjectAccess};
@@ -52,3 +55,6 @@ pub use register_group::{DraftGroup, GroupChange};
 pub use register_project::{DraftProject, ProjectChange};
 pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse};
 pub use run::{App, Health, Limits, Settings};
+pub use set_ceilings::DraftCeiling;
+pub use set_instance::Instance;
+pub use suggest::{Basis, Choice, SetApart, Suggested, Suggestion, Suggestions, Unnamed};

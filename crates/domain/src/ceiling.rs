@@ -42,14 +42,30 @@ pub struct Ceiling {
     pub at_most: PermissionSet,
 }
 
+/// A ceiling with what people and the record need of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedCeiling {
+    pub ceiling: Ceiling,
+    pub side: Side,
+    /// As it was written: `*:read` means types that come later, too.
+    pub at_most: Vec<String>,
+}
+
 /// To which runs a ceiling applies: all that is given must hold; nothing given applies always.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct When {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refs: Option<Vec<RefPattern>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environments: Option<Vec<Glob>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<Vec<Trigger>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_fork: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vouched_by: Option<Vec<CredentialScope>>,
 }
 

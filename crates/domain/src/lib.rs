@@ -26,6 +26,7 @@ pub mod role;
 pub mod runner;
 pub mod secret;
 pub mod service;
+pub mod suggest;
 pub mod text;
 pub mod token;
 pub mod usage;

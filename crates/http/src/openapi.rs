@@ -93,7 +93,7 @@ fn add_paging(operation: &mut Operation) {
 }
 
 /// The changes that can be rehearsed, by the operation's name: what their extractor takes.
-const REHEARSED: [&str; 10] = [
+const REHEARSED: [&str; 15] = [
     "project_update",
     "group_update",
     "project_grant_create",
@@ -104,6 +104,11 @@ const REHEARSED: [&str; 10] = [
     "group_grant_put",
     "group_grant_delete",
     "group_grant_replace",
+    "project_ceilings_put",
+    "group_ceilings_put",
+    "instance_ceilings_put",
+    "instance_settings_put",
+    "suggestions_apply",
 ];
 
 /// `dry_run` and its like; and that a dry run answers something else.

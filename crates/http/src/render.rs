@@ -1,11 +1,15 @@
 //! From the domain's values to the wire.
 
 use jobpass_api as api;
-use jobpass_app::{Answer, Forecast, JobView, ListedUse, Minted, Rehearsal, Turn, UnknownUse};
+use jobpass_app::{
+    Answer, Forecast, JobView, ListedUse, Minted, Rehearsal, SetApart, Suggested, Suggestion, Suggestions, Turn, UnknownUse,
+    Unnamed,
+};
 use jobpass_domain::audit::{AuditEvent, Change};
 use jobpass_domain::catalogue::{Catalogue, ResourceType};
+use jobpass_domain::ceiling::SavedCeiling;
 use jobpass_domain::decision::Decision;
-use jobpass_domain::grant::{SavedGrant, Source};
+use jobpass_domain::grant::{Conditions, SavedGrant, Source};
 use jobpass_domain::group::Group;
 use jobpass_domain::ids::ServiceId;
 use jobpass_domain::job::JobState;
@@ -16,10 +20,12 @@ use jobpass_domain::project::Project;
 use jobpass_domain::replay::Recorded;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
+use jobpass_domain::suggest::Evidence;
+use jobpass_domain::text::Label;
 use jobpass_domain::usage::What;
 use jobpass_domain::user::{Member, User, UserToken};
 use jobpass_domain::{Reason, Secret};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn group(group: &Group) -> api::Group {
     api::Group { id: group.id.0, path: group.path.clone(), floor: group.floor, created_at: group.created_at }
@@ -103,7 +109,6 @@ pub(crate) fn live_secret(live: &LiveSecret, secret: Option<&Secret>) -> api::Li
 
 pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
     let grant = &saved.grant;
-    let conditions = &grant.conditions;
     let name = |slot| catalogue.get(slot).map(|resource| resource.name.clone());
     let (permissions, not_covered) = if saved.everything {
         (api::Permissions::Everything, catalogue.format(catalogue.everything().minus(grant.permissions)))
@@ -115,15 +120,7 @@ pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
         source: source(saved),
         permissions,
         not_covered,
-        conditions: api::Conditions {
-            refs: conditions.refs.clone(),
-            protected_refs_only: conditions.protected_refs_only,
-            environments: conditions.environments.clone(),
-            triggers: conditions.triggers.clone(),
-            allow_forks: conditions.allow_forks,
-            within_actor_role: conditions.within_actor_role,
-            vouched_by: conditions.vouched_by,
-        },
+        conditions: self::conditions(&grant.conditions),
         selectors: grant
             .selectors
             .0
@@ -136,6 +133,18 @@ pub(crate) fn grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::Grant {
         created_by: saved.created_by.map(|user| user.0),
         created_at: saved.created_at,
         updated_at: saved.updated_at,
+    }
+}
+
+fn conditions(conditions: &Conditions) -> api::Conditions {
+    api::Conditions {
+        refs: conditions.refs.clone(),
+        protected_refs_only: conditions.protected_refs_only,
+        environments: conditions.environments.clone(),
+        triggers: conditions.triggers.clone(),
+        allow_forks: conditions.allow_forks,
+        within_actor_role: conditions.within_actor_role,
+        vouched_by: conditions.vouched_by,
     }
 }
 
@@ -297,6 +306,27 @@ pub(crate) fn audit_event(event: &AuditEvent) -> api::AuditEvent {
     }
 }
 
+pub(crate) fn ceilings(ceilings: &[SavedCeiling]) -> api::Ceilings {
+    api::Ceilings { items: ceilings.iter().map(ceiling).collect() }
+}
+
+fn ceiling(saved: &SavedCeiling) -> api::Ceiling {
+    let when = saved.ceiling.when.clone();
+    api::Ceiling {
+        id: saved.ceiling.id.0,
+        side: saved.side,
+        when: api::When {
+            refs: when.refs,
+            protected: when.protected,
+            environments: when.environments,
+            triggers: when.triggers,
+            from_fork: when.from_fork,
+            vouched_by: when.vouched_by,
+        },
+        at_most: saved.at_most.clone(),
+    }
+}
+
 /// A service's id as it is known to the service: 32 hexadecimal digits.
 fn client_id(id: ServiceId) -> String {
     id.0.simple().to_string()
@@ -354,6 +384,115 @@ pub(crate) fn impact(forecast: &Forecast) -> api::Impact {
         would_allow: forecast.would_allow.iter().map(turned).collect(),
         unknown: forecast.unknown.iter().map(unknown_use).collect(),
         left_out: forecast.left_out,
+    }
+}
+
+pub(crate) fn suggestions(found: &Suggestions) -> api::Suggestions {
+    let apart = |rows: &[SetApart]| rows.iter().map(|one| set_apart(one, &found.catalogue)).collect();
+    api::Suggestions {
+        window_days: found.basis.window_days,
+        fold: found.basis.fold,
+        items: found.items.iter().map(|one| suggestion(one, &found.catalogue)).collect(),
+        denied: apart(&found.denied),
+        forks: apart(&found.forks),
+        under_ceilings: apart(&found.under_ceilings),
+        unnamed: found.unnamed.iter().map(unnamed).collect(),
+    }
+}
+
+fn suggestion(suggestion: &Suggestion, catalogue: &Catalogue) -> api::Suggestion {
+    let plain = |action: &str| api::Suggestion {
+        id: suggestion.id.clone(),
+        action: action.to_owned(),
+        new_grant: None,
+        lets_in: None,
+        evidence: None,
+        grant: None,
+        keeps: None,
+        unused: None,
+    };
+    let unused = |saved: &SavedGrant, keeps| Some(catalogue.format(saved.grant.permissions.minus(keeps)));
+    match &suggestion.what {
+        Suggested::Grant { source, source_path, permissions, conditions, lets_in, evidence } => api::Suggestion {
+            new_grant: Some(new_grant(source, source_path, catalogue.format(*permissions), conditions)),
+            lets_in: matches!(source, Source::Group { .. }).then(|| lets_in.clone()),
+            evidence: Some(self::evidence(evidence, catalogue)),
+            ..plain("create")
+        },
+        Suggested::Narrow { grant: saved, keeps } => api::Suggestion {
+            grant: Some(grant(saved, catalogue)),
+            keeps: Some(catalogue.format(*keeps)),
+            unused: unused(saved, *keeps),
+            ..plain("narrow")
+        },
+        Suggested::Delete { grant: saved } => api::Suggestion {
+            grant: Some(grant(saved, catalogue)),
+            unused: unused(saved, PermissionSet::EMPTY),
+            ..plain("delete")
+        },
+    }
+}
+
+/// As it could be posted.
+pub(crate) fn new_grant(
+    source: &Source,
+    path: &str,
+    permissions: Vec<String>,
+    conditions: &Conditions,
+) -> api::NewGrant {
+    let path = Label::parse(path.to_owned()).ok();
+    let (project, group) = match source {
+        Source::Project(_) => (path, None),
+        Source::Group { .. } => (None, path),
+    };
+    api::NewGrant {
+        source: api::NewSource { project, group, except: vec![] },
+        permissions: api::Permissions::List(permissions),
+        conditions: self::conditions(conditions),
+        selectors: BTreeMap::new(),
+        expires_at: None,
+        note: None,
+    }
+}
+
+fn evidence(evidence: &Evidence, catalogue: &Catalogue) -> api::Evidence {
+    let texts = |set: &BTreeSet<String>| set.iter().cloned().collect();
+    let permissions = evidence.permissions.iter().filter_map(|(permission, tally)| {
+        Some(api::PermissionUse {
+            permission: catalogue.name(*permission)?,
+            count: tally.count,
+            last_seen_at: tally.last_at,
+        })
+    });
+    api::Evidence {
+        count: evidence.tally.count,
+        first_seen_at: evidence.tally.first_at,
+        last_seen_at: evidence.tally.last_at,
+        last_job_id: evidence.tally.last_job.0,
+        permissions: permissions.collect(),
+        refs: texts(&evidence.refs),
+        environments: texts(&evidence.environments),
+        resource_names: texts(&evidence.resource_names),
+    }
+}
+
+fn set_apart(one: &SetApart, catalogue: &Catalogue) -> api::SetApart {
+    api::SetApart {
+        source_project_id: one.source.0,
+        source: one.source_path.clone(),
+        permission: catalogue.name(one.permission).unwrap_or_default(),
+        evidence: evidence(&one.evidence, catalogue),
+    }
+}
+
+fn unnamed(one: &Unnamed) -> api::UnnamedUse {
+    api::UnnamedUse {
+        source_project_id: one.source.0,
+        source: one.source_path.clone(),
+        service_id: client_id(one.service),
+        count: one.tally.count,
+        last_seen_at: one.tally.last_at,
+        last_job_id: one.tally.last_job.0,
     }
 }
 

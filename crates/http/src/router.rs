@@ -10,8 +10,8 @@ use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
-    audit_event::*, authorize::*, catalogue::*, grant::*, group::*, health::*, job::*, job_token::*, member::*,
-    project::*, runner::*, secret::*, service::*, usage::*, user::*,
+    audit_event::*, authorize::*, catalogue::*, ceiling::*, grant::*, group::*, health::*, instance::*, job::*,
+    job_token::*, member::*, project::*, runner::*, secret::*, service::*, suggestion::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -58,8 +58,15 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))
         .routes(routes!(group_grant_list, group_grant_create, group_grant_replace))
         .routes(routes!(group_grant_read, group_grant_put, group_grant_delete))
+        // guardrails
+        .routes(routes!(project_ceilings_read, project_ceilings_put))
+        .routes(routes!(group_ceilings_read, group_ceilings_put))
+        .routes(routes!(instance_ceilings_read, instance_ceilings_put))
+        .routes(routes!(instance_settings_read, instance_settings_put))
         // what was used
         .routes(routes!(usage_list))
+        .routes(routes!(suggestions_read))
+        .routes(routes!(suggestions_apply))
         // tokens, from mint to end
         .routes(routes!(job_token_mint))
         .routes(routes!(job_token_narrow))

@@ -4,9 +4,10 @@ use crate::error::{parsed, stored};
 use crate::{Result, Tx};
 use jobpass_domain::Path;
 use jobpass_domain::group::Group;
-use jobpass_domain::ids::{GroupId, UserId};
+use jobpass_domain::ids::{GroupId, ProjectId, UserId};
 use jobpass_domain::mode::Mode;
 use sqlx::{PgExecutor, PgPool};
+use std::collections::HashSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -188,4 +189,35 @@ pub async fn touch_grants(tx: &mut Tx, id: GroupId) -> Result<Option<i64>> {
     )
     .fetch_optional(tx.on())
     .await?)
+}
+
+/// Of these groups, those that this user is a member of (`None`: any), so that all projects under them may be told,
+/// and that hold no more than a thousand.
+pub async fn foldable(db: impl PgExecutor<'_>, ids: &[GroupId], member: Option<UserId>) -> Result<HashSet<GroupId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let found = sqlx::query_scalar!(
+        "select g.id from groups g
+         where g.id = any($1)
+           and ($2::uuid is null or exists (select from memberships m where m.user_id = $2 and m.group_id = any(g.chain)))
+           and (select count(*) from (select from projects p where g.id = any(p.chain) limit 1001) as under) <= 1000",
+        &ids,
+        member.map(Uuid::from)
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found.into_iter().map(GroupId).collect())
+}
+
+/// A group's path, and every project under it.
+pub async fn with_projects(db: impl PgExecutor<'_>, id: GroupId) -> Result<(String, Vec<(ProjectId, String)>)> {
+    let rows = sqlx::query!(
+        r#"select g.path, p.id as "project_id?", p.path as "project_path?"
+         from groups g left join projects p on g.id = any(p.chain) where g.id = $1 order by p.path"#,
+        id.0
+    )
+    .fetch_all(db)
+    .await?;
+    let path = rows.first().map(|row| row.path.clone()).unwrap_or_default();
+    let projects = rows.into_iter().filter_map(|row| Some((ProjectId(row.project_id?), row.project_path?)));
+    Ok((path, projects.collect()))
 }

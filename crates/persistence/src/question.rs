@@ -53,7 +53,7 @@ pub async fn load(
         target: row.target(catalogue)?,
         target_id: row.target_id.map(ProjectId),
         actor_role: row.actor_role.map(|number| stored(role_numbered(number))).transpose()?,
-        source_ceilings: ceiling::all(std::mem::take(&mut row.source_ceilings.0), catalogue)?,
+        source_ceilings: ceiling::all(std::mem::take(&mut row.source_ceilings.0), catalogue),
         token: row.into_token(catalogue)?,
     })
 }
@@ -160,7 +160,7 @@ impl Row {
         let (Some(visibility), Some(mode)) = (&self.target_visibility, &self.target_mode) else { return Ok(None) };
         let grants = std::mem::take(&mut self.grants.0);
         let grants = grants.into_iter().map(|one| one.into_grant(catalogue)).collect::<Result<_>>()?;
-        let ceilings = ceiling::all(std::mem::take(&mut self.target_ceilings.0), catalogue)?;
+        let ceilings = ceiling::all(std::mem::take(&mut self.target_ceilings.0), catalogue);
         situation::target(visibility, mode, &self.floors, grants, ceilings).map(Some)
     }
 

@@ -53,7 +53,7 @@ async fn targets(
     rows.into_iter()
         .map(|row| {
             let target =
-                target(&row.visibility, &row.mode, &row.floors, vec![], ceiling::all(row.ceilings.0, catalogue)?)?;
+                target(&row.visibility, &row.mode, &row.floors, vec![], ceiling::all(row.ceilings.0, catalogue))?;
             Ok((ProjectId(row.id), (row.chain, target)))
         })
         .collect()
@@ -87,7 +87,7 @@ async fn sources(db: &mut PgConnection, ids: &[Uuid], catalogue: &Catalogue) -> 
         .map(|row| {
             let project = ProjectId(row.id);
             let chain = row.chain.into_iter().map(GroupId).collect();
-            Ok((project, Source { project, chain, ceilings: ceiling::all(row.ceilings.0, catalogue)? }))
+            Ok((project, Source { project, chain, ceilings: ceiling::all(row.ceilings.0, catalogue) }))
         })
         .collect()
 }

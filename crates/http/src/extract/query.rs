@@ -53,16 +53,25 @@ impl<S: Sync> FromRequestParts<S> for Way {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Way, Denied> {
+        let way = Way::beside(parts, &[])?;
+        parts.extensions.insert(QueryRead);
+        Ok(way)
+    }
+}
+
+impl Way {
+    /// Where the handler reads further parameters itself.
+    pub(crate) fn beside(parts: &Parts, others: &[&str]) -> Result<Way, Denied> {
         let mut how = How::default();
         for (name, value) in query(parts) {
             match name.as_str() {
                 "dry_run" => how.dry_run = parsed("?dry_run", &value, "true or false")?,
                 "confirm" => how.confirmed = parsed("?confirm", &value, "true or false")?,
                 "window_days" => how.window_days = days("?window_days", &value)?,
+                other if others.contains(&other) => {}
                 _ => return Err(unknown_parameter(&name)),
             }
         }
-        parts.extensions.insert(QueryRead);
         Ok(Way(how))
     }
 }

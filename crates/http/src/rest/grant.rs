@@ -222,7 +222,7 @@ fn shown(api: &Server, saved: &SavedGrant) -> Grant {
 }
 
 /// A list's tag is its revision: pages of one list share it.
-fn list_tag(revision: i64) -> String {
+pub(super) fn list_tag(revision: i64) -> String {
     format!("grants-{revision}")
 }
 

@@ -3,9 +3,11 @@
 pub(crate) mod audit_event;
 pub(crate) mod authorize;
 pub(crate) mod catalogue;
+pub(crate) mod ceiling;
 pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod health;
+pub(crate) mod instance;
 pub(crate) mod job;
 pub(crate) mod job_token;
 pub(crate) mod member;
@@ -13,6 +15,7 @@ pub(crate) mod project;
 pub(crate) mod runner;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod suggestion;
 pub(crate) mod usage;
 pub(crate) mod user;
 
