@@ -153,11 +153,13 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "instance_ceilings_read" => call("/v1/instance/ceilings"),
         "instance_ceilings_put" => call("/v1/instance/ceilings").json(json!({ "items": [] })).if_match(),
         "instance_settings_read" => call("/v1/instance/settings"),
-        "instance_settings_put" => call("/v1/instance/settings")
-            .json(json!({ "floor": "legacy", "default_mode": "enforced" }))
-            .if_match(),
+        "instance_settings_put" => {
+            call("/v1/instance/settings").json(json!({ "floor": "legacy", "default_mode": "enforced" })).if_match()
+        }
         "suggestions_read" => call(format!("{web}/suggestions")),
         "suggestions_apply" => call(format!("{web}/suggestions/apply")).json(json!({ "all": true })).if_match(),
+        "project_explain" => call(format!("{web}/explain"))
+            .json(json!({ "source": "acme/web", "ref": "main", "permissions": ["packages:read"] })),
         "usage_list" => call(format!("{web}/usage")),
         "project_member_list" => call(format!("{web}/members")),
         "project_member_put" => call(format!("{web}/members/{}", make.user().await)).json(json!({ "role": "guest" })),

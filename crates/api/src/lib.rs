@@ -4,6 +4,7 @@
 mod authorize;
 mod catalogue;
 mod ceiling;
+mod explain;
 mod grant;
 mod job_token;
 mod oauth;
@@ -16,6 +17,7 @@ mod usage;
 pub use authorize::*;
 pub use catalogue::*;
 pub use ceiling::*;
+pub use explain::*;
 pub use grant::*;
 pub use job_token::*;
 pub use oauth::*;

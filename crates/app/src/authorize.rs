@@ -36,8 +36,8 @@ pub struct Answer {
 impl App {
     pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
         let catalogue = self.catalogue_for(&ask.permissions).await?;
-        let asked = asked(ask, &catalogue)?;
-        let names = names(ask, asked, &catalogue)?;
+        let asked = asked(&ask.permissions, &catalogue)?;
+        let names = names(ask.resource_name.as_deref(), &ask.resource_names, asked, &catalogue)?;
         let project = project_asked(caller, ask.project.as_deref())?;
         let project =
             project.ok_or_else(|| Refusal::invalid("/project", "required", "name the project that is asked about"))?;
@@ -87,36 +87,41 @@ pub(crate) fn project_asked(caller: &ServiceCaller, named: Option<&str>) -> Resu
     Ok(Some(own.to_string()))
 }
 
-fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
-    if ask.permissions.is_empty() {
+pub(crate) fn asked(permissions: &[String], catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
+    if permissions.is_empty() {
         return Err(Refusal::invalid("/permissions", "empty", "name at least one permission"));
     }
-    if ask.permissions.len() > MAX_ASKED {
+    if permissions.len() > MAX_ASKED {
         return Err(Refusal::invalid(
             "/permissions",
             "too_many",
-            format!("{} permissions; at most {MAX_ASKED}", ask.permissions.len()),
+            format!("{} permissions; at most {MAX_ASKED}", permissions.len()),
         ));
     }
-    catalogue.parse_all(&ask.permissions).map_err(|(index, unknown)| {
+    catalogue.parse_all(permissions).map_err(|(index, unknown)| {
         Refusal::invalid(format!("/permissions/{index}"), "unknown_permission", unknown.to_string())
     })
 }
 
-fn names(ask: &Ask, asked: PermissionSet, catalogue: &Catalogue) -> Result<Names, Refusal> {
+pub(crate) fn names(
+    resource_name: Option<&str>,
+    resource_names: &BTreeMap<String, String>,
+    asked: PermissionSet,
+    catalogue: &Catalogue,
+) -> Result<Names, Refusal> {
     let mut names = Names::new();
-    for (resource, name) in &ask.resource_names {
+    for (resource, name) in resource_names {
         let unknown =
             || Refusal::invalid(format!("/resource_names/{resource}"), "unknown_resource", "no such resource type");
         names.insert(catalogue.find(resource).ok_or_else(unknown)?.slot, name.clone());
     }
-    let Some(name) = &ask.resource_name else {
+    let Some(name) = resource_name else {
         return Ok(names);
     };
     let mut resources = asked.resources();
     match (resources.next(), resources.next()) {
         (Some(only), None) if !names.contains_key(&only) => {
-            names.insert(only, name.clone());
+            names.insert(only, name.to_owned());
             Ok(names)
         }
         (Some(_), None) => Err(Refusal::invalid("/resource_name", "named_twice", "stands in resource_names, too")),

@@ -84,7 +84,7 @@ impl App {
     }
 
     /// A source that this person may name: by membership or by its visibility. Any other is worded as missing.
-    async fn source(&self, person: &Person, draft: &DraftSource) -> Result<Source, Refusal> {
+    pub(crate) async fn source(&self, person: &Person, draft: &DraftSource) -> Result<Source, Refusal> {
         match (&draft.project, &draft.group) {
             (Some(key), None) => {
                 if !draft.except.is_empty() {

@@ -204,7 +204,12 @@ pub(crate) async fn replace_one(
     Ok(new)
 }
 
-pub(crate) async fn insert(tx: &mut Tx, at: &GrantPlace, checked: Checked, catalogue: &Catalogue) -> Result<SavedGrant, Refusal> {
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    at: &GrantPlace,
+    checked: Checked,
+    catalogue: &Catalogue,
+) -> Result<SavedGrant, Refusal> {
     let checked = checked.with_id(GrantId(id_at(tx.now())));
     grant::insert(tx, &write(&checked, at), catalogue).await?;
     let made = current(tx, at.place, checked.grant.id, catalogue).await?;

@@ -144,7 +144,11 @@ fn wanted(
             (Some(found), _) => left.swap_remove(found).ceiling.id,
             (None, None) => CeilingId(id_at(tx.now())),
             (None, Some(_)) => {
-                return Err(Refusal::invalid(format!("/items/{index}/id"), "not_found", "there is no such ceiling here"));
+                return Err(Refusal::invalid(
+                    format!("/items/{index}/id"),
+                    "not_found",
+                    "there is no such ceiling here",
+                ));
             }
         };
         let ceiling = Ceiling { id, when: draft.when.clone(), at_most: at_most(&draft.at_most, catalogue)? };

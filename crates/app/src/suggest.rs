@@ -161,12 +161,7 @@ fn chosen(items: Vec<Suggestion>, choice: &Choice) -> Result<Vec<Suggestion>, Re
     Ok(items.into_iter().filter(|item| ids.contains(&item.id)).collect())
 }
 
-async fn apply(
-    tx: &mut Tx,
-    at: &GrantPlace,
-    suggestion: &Suggestion,
-    catalogue: &Catalogue,
-) -> Result<(), Refusal> {
+async fn apply(tx: &mut Tx, at: &GrantPlace, suggestion: &Suggestion, catalogue: &Catalogue) -> Result<(), Refusal> {
     match &suggestion.what {
         Suggested::Grant { source, permissions, conditions, evidence, .. } => {
             let Tally { count, last_at, .. } = evidence.tally;
@@ -211,8 +206,7 @@ impl Finding<'_> {
         let since = since(self.basis.window_days, now);
         let (recorded, situations) = self.load(since).await?;
         let pair = |one: &Recorded| (one.used.target, one.used.source);
-        let seen: Vec<Seen<'_>> =
-            recorded.iter().filter_map(|one| Some((one, situations.get(&pair(one))?))).collect();
+        let seen: Vec<Seen<'_>> = recorded.iter().filter_map(|one| Some((one, situations.get(&pair(one))?))).collect();
         let (wanted, apart) = suggest::wanted(&seen, now);
         let wanted = if self.basis.fold { self.fold(wanted, &situations).await? } else { wanted };
         let paths = self.paths(&situations).await?;

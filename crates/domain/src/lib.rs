@@ -5,6 +5,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod ceiling;
 pub mod decision;
+pub mod explain;
 pub mod glob;
 pub mod grant;
 pub mod group;

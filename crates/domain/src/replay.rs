@@ -8,6 +8,7 @@ use crate::ids::{GroupId, JobTokenId, ProjectId, ServiceId};
 use crate::job::JobState;
 use crate::job_token::JobToken;
 use crate::permission::{Permission, PermissionSet};
+use crate::provenance::Provenance;
 use crate::reason::Reason;
 use crate::usage::{OTHER, Tally, Use, What};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +45,7 @@ pub struct Recorded {
 pub fn replay(used: &Use, situation: &Situation, shown: Option<PermissionSet>, now: OffsetDateTime) -> Decision {
     let worst = is_coarse(used).then(|| worst_case(used, situation));
     let Situation { target, source } = worst.as_ref().unwrap_or(situation);
-    let token = live_token(used, source, now);
+    let token = live_token(&used.run, source, now);
     let names = named(used);
     let asker = Asker { shown, ..Asker::default() };
     let asked = match used.what {
@@ -64,13 +65,13 @@ pub fn replay(used: &Use, situation: &Situation, shown: Option<PermissionSet>, n
 }
 
 /// A token as it was minted for a job such as this one: alive, and without a cap.
-fn live_token(used: &Use, source: &Source, now: OffsetDateTime) -> JobToken {
+pub(crate) fn live_token(run: &Provenance, source: &Source, now: OffsetDateTime) -> JobToken {
     let deadline_at = now + Duration::HOUR;
     JobToken {
         id: JobTokenId(Uuid::nil()),
         project: source.project,
         chain: source.chain.clone(),
-        run: used.run.clone(),
+        run: run.clone(),
         cap: None,
         audience: None,
         expires_at: deadline_at,

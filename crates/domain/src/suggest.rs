@@ -203,7 +203,9 @@ pub fn fold(
     let folded = |several: Vec<Wanted>| {
         let sources: BTreeSet<_> = several.iter().flat_map(|one| one.sources.iter().copied()).collect();
         match nearest_common(&sources, &chain).filter(|group| sources.len() > 1 && may(*group)) {
-            Some(group) => several.into_iter().reduce(Wanted::and).map(|one| one.folded_into(group)).into_iter().collect(),
+            Some(group) => {
+                several.into_iter().reduce(Wanted::and).map(|one| one.folded_into(group)).into_iter().collect()
+            }
             None => several,
         }
     };
@@ -235,8 +237,7 @@ fn nearest_common(sources: &BTreeSet<ProjectId>, chain: impl Fn(ProjectId) -> Ve
 /// used: unnamed use, and what was coarsened.
 pub fn used_of(grant: &Grant, seen: &[Seen<'_>], now: OffsetDateTime) -> PermissionSet {
     let covered = |(recorded, situation): &&Seen<'_>| {
-        recorded.used.verdict.allowed
-            && grant.source.covers(situation.source.project, &situation.source.chain)
+        recorded.used.verdict.allowed && grant.source.covers(situation.source.project, &situation.source.chain)
     };
     seen.iter().filter(covered).fold(PermissionSet::EMPTY, |used, (recorded, situation)| {
         let alone = only(grant, &recorded.used, &situation.source);

@@ -10,8 +10,8 @@ use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
-    audit_event::*, authorize::*, catalogue::*, ceiling::*, grant::*, group::*, health::*, instance::*, job::*,
-    job_token::*, member::*, project::*, runner::*, secret::*, service::*, suggestion::*, usage::*, user::*,
+    audit_event::*, authorize::*, catalogue::*, ceiling::*, explain::*, grant::*, group::*, health::*, instance::*,
+    job::*, job_token::*, member::*, project::*, runner::*, secret::*, service::*, suggestion::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -82,6 +82,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(runner_revoke_tokens))
         .routes(routes!(leaked_token_report))
         // decisions
+        .routes(routes!(project_explain))
         .routes(routes!(authorize))
         .routes(routes!(oauth_introspect))
         .routes(routes!(oauth_revoke))

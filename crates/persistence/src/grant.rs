@@ -107,15 +107,33 @@ impl Row {
     }
 }
 
-/// One page of the grants that live on a place, oldest first; with `id`, that one only.
+/// Which grants are looked for.
+enum Which<'a> {
+    On(Place),
+    OneOn(Place, GrantId),
+    These(&'a [Uuid]),
+}
+
+impl Which<'_> {
+    /// Project, group and ids, as the statement takes them.
+    fn keys(&self) -> (Option<Uuid>, Option<Uuid>, Option<Vec<Uuid>>) {
+        match self {
+            Which::On(place) => (place.project_id(), place.group_id(), None),
+            Which::OneOn(place, id) => (place.project_id(), place.group_id(), Some(vec![id.0])),
+            Which::These(ids) => (None, None, Some(ids.to_vec())),
+        }
+    }
+}
+
+/// One page, oldest first.
 async fn select(
     db: impl PgExecutor<'_>,
-    place: Place,
-    id: Option<GrantId>,
+    which: Which<'_>,
     (after, unneeded_since): (Option<GrantId>, Option<OffsetDateTime>),
     limit: i64,
     catalogue: &Catalogue,
 ) -> Result<Vec<SavedGrant>> {
+    let (project, group, ids) = which.keys();
     sqlx::query_as!(
         Row,
         r#"select to_jsonb(g) as "columns!: sqlx::types::Json<Columns>", g.project_id, g.group_id, g.everything, g.note,
@@ -125,12 +143,12 @@ async fn select(
             n.last_needed_at as "last_needed_at?", u.id as "created_by?", g.created_at, g.updated_at
          from grants g left join users u on u.id = g.created_by left join grant_needs n on n.grant_id = g.id
          left join projects sp on sp.id = g.source_project_id left join groups sg on sg.id = g.source_group_id
-         where (g.project_id = $1 or g.group_id = $2) and ($3::uuid is null or g.id = $3) and ($4::uuid is null or g.id > $4)
+         where (num_nonnulls($1::uuid, $2::uuid) = 0 or g.project_id = $1 or g.group_id = $2) and ($3::uuid[] is null or g.id = any($3)) and ($4::uuid is null or g.id > $4)
            and ($6::timestamptz is null or n.last_needed_at is null or n.last_needed_at < $6)
          order by g.id limit $5"#,
-        place.project_id(),
-        place.group_id(),
-        id.map(Uuid::from),
+        project,
+        group,
+        ids.as_deref(),
         after.map(Uuid::from),
         limit,
         unneeded_since
@@ -150,7 +168,7 @@ pub async fn list(
     limit: i64,
     catalogue: &Catalogue,
 ) -> Result<Vec<SavedGrant>> {
-    select(db, place, None, (after, unneeded_since), limit, catalogue).await
+    select(db, Which::On(place), (after, unneeded_since), limit, catalogue).await
 }
 
 pub async fn find(
@@ -159,7 +177,13 @@ pub async fn find(
     id: GrantId,
     catalogue: &Catalogue,
 ) -> Result<Option<SavedGrant>> {
-    Ok(select(db, place, Some(id), (None, None), 1, catalogue).await?.pop())
+    Ok(select(db, Which::OneOn(place, id), (None, None), 1, catalogue).await?.pop())
+}
+
+/// Grants by id, wherever they live.
+pub async fn find_all(db: impl PgExecutor<'_>, ids: &[GrantId], catalogue: &Catalogue) -> Result<Vec<SavedGrant>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    select(db, Which::These(&ids), (None, None), i64::MAX, catalogue).await
 }
 
 pub async fn count(tx: &mut Tx, place: Place) -> Result<i64> {

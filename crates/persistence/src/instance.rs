@@ -1,7 +1,7 @@
 //! Instance-wide settings: one row.
 
-use crate::{Result, Tx};
 use crate::error::stored;
+use crate::{Result, Tx};
 use jobpass_domain::mode::Mode;
 use sqlx::PgExecutor;
 

@@ -2,9 +2,7 @@
 
 use super::Answered;
 use crate::etag::{IfMatch, Tagged};
-use crate::extract::{
-    Administrator, Body, MaintainerOfGroup, MaintainerOfProject, OwnerOfGroup, OwnerOfProject, Way,
-};
+use crate::extract::{Administrator, Body, MaintainerOfGroup, MaintainerOfProject, OwnerOfGroup, OwnerOfProject, Way};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::{Api, Server};
@@ -76,13 +74,7 @@ async fn read(api: &Server, place: Place) -> Result<Tagged<Ceilings>, Denied> {
     Ok(Tagged(render::ceilings(&api.app.ceilings_read(place).await?)))
 }
 
-async fn put(
-    api: &Server,
-    by: (&Person, Place),
-    still: IfMatch,
-    how: &Way,
-    list: NewCeilings,
-) -> Answered {
+async fn put(api: &Server, by: (&Person, Place), still: IfMatch, how: &Way, list: NewCeilings) -> Answered {
     let still = still.required()?;
     let drafts: Vec<_> = list.items.into_iter().map(draft).collect();
     let done = api.app.ceilings_put(by, &drafts, how.0, |current| still.holds(&render::ceilings(current))).await?;
