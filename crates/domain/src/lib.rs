@@ -22,6 +22,7 @@ pub mod provenance;
 pub mod reason;
 pub mod refs;
 pub mod role;
+pub mod route;
 pub mod runner;
 pub mod secret;
 pub mod service;

@@ -1,0 +1,16 @@
+//! Routes: which method and path of a service demands which permissions, in which project, on what name.
+//! Pure: a raw path and a table go in; what is demanded, or why nothing can be said, comes out. No route
+//! is open because nobody described it.
+
+mod gitlab;
+mod name;
+mod path;
+mod pattern;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+pub use gitlab::{GITLAB, gitlab};
+pub use path::{BadPath, RoutePath};
+pub use table::{Demand, DraftRoute, Matched, NoMatch, Place, Route, RouteFault, RouteTable};
