@@ -353,6 +353,17 @@ CREATE TABLE public.resource_types (
     CONSTRAINT resource_types_slot_check CHECK (((slot >= 32) AND (slot <= 63)))
 );
 
+CREATE TABLE public.route_tables (
+    id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    yaml text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT route_tables_name_check CHECK (((name ~ '^[a-z][a-z0-9_-]{0,62}$'::text) AND (name <> 'gitlab'::text))),
+    CONSTRAINT route_tables_version_check CHECK ((version > 0))
+);
+
 CREATE TABLE public.runners (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -389,6 +400,8 @@ CREATE TABLE public.services (
     answer_seconds integer NOT NULL,
     paused boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    route_table text DEFAULT 'gitlab'::text NOT NULL COLLATE pg_catalog."C",
+    operator_route_table text GENERATED ALWAYS AS (NULLIF(route_table, 'gitlab'::text)) STORED COLLATE pg_catalog."C",
     CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600)))
 );
 
@@ -474,6 +487,12 @@ ALTER TABLE ONLY public.resource_types
 ALTER TABLE ONLY public.resource_types
     ADD CONSTRAINT resource_types_pkey PRIMARY KEY (slot);
 
+ALTER TABLE ONLY public.route_tables
+    ADD CONSTRAINT route_tables_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.route_tables
+    ADD CONSTRAINT route_tables_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_pkey PRIMARY KEY (id);
 
@@ -546,6 +565,8 @@ CREATE INDEX runners_project_idx ON public.runners USING btree (project_id);
 
 CREATE INDEX services_project_idx ON public.services USING btree (project_id);
 
+CREATE INDEX services_route_table_idx ON public.services USING btree (operator_route_table);
+
 CREATE INDEX user_tokens_user_idx ON public.user_tokens USING btree (user_id);
 
 CREATE TRIGGER a_place BEFORE INSERT OR UPDATE OF parent_id, name ON public.groups FOR EACH ROW EXECUTE FUNCTION public.place_group();
@@ -613,6 +634,9 @@ ALTER TABLE ONLY public.secrets
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.services
+    ADD CONSTRAINT services_route_table_fkey FOREIGN KEY (operator_route_table) REFERENCES public.route_tables(name);
 
 ALTER TABLE ONLY public.user_tokens
     ADD CONSTRAINT user_tokens_user_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -27,5 +27,6 @@ mod minting;
 mod races;
 mod registry;
 mod revocation;
+mod routes;
 mod sdk;
 mod token_endpoint;

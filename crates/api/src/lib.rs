@@ -8,6 +8,7 @@ mod job_token;
 mod oauth;
 mod problem;
 mod registry;
+mod route;
 mod secret_text;
 
 pub use authorize::*;
@@ -17,6 +18,7 @@ pub use job_token::*;
 pub use oauth::*;
 pub use problem::*;
 pub use registry::*;
+pub use route::*;
 pub use secret_text::SecretText;
 
 use serde::de::value::MapAccessDeserializer;

@@ -23,7 +23,7 @@ pub struct PageOf {
 
 impl PageOf {
     /// One more than asked tells whether there is a next page.
-    fn rows(&self) -> i64 {
+    pub(crate) fn rows(&self) -> i64 {
         i64::try_from(self.limit + 1).unwrap_or(i64::MAX)
     }
 
@@ -36,7 +36,7 @@ impl PageOf {
     }
 
     /// Cuts the surplus row off and answers the cursor of the next page.
-    fn cut<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    pub(crate) fn cut<T>(&self, mut rows: Vec<T>, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let next = if more { rows.last().map(cursor) } else { None };

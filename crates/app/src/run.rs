@@ -1,6 +1,7 @@
 //! What every use case stands on, and what runs beside them.
 
 use crate::clock::{TOLERANCE, machine_now};
+use crate::define_routes::CompiledTables;
 use crate::{Clock, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
@@ -31,6 +32,7 @@ pub struct App {
     /// Unix seconds until which there are partitions.
     partitions_until: AtomicI64,
     catalogue: RwLock<Arc<Catalogue>>,
+    pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
 }
 
@@ -45,7 +47,8 @@ pub enum Health {
 impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
-        App { db, clock, settings, partitions_until: AtomicI64::new(0), catalogue: RwLock::default(), health }
+        let (partitions_until, catalogue) = (AtomicI64::new(0), RwLock::default());
+        App { db, clock, settings, partitions_until, catalogue, compiled_tables: CompiledTables::default(), health }
     }
 
     /// A new id, such as a request is named by.

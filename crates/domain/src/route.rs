@@ -6,11 +6,14 @@ mod gitlab;
 mod name;
 mod path;
 mod pattern;
+mod saved;
 mod table;
 #[cfg(test)]
 mod tests;
 mod trie;
 
 pub use gitlab::{GITLAB, gitlab};
+pub use name::NameTemplate;
 pub use path::{BadPath, RoutePath};
+pub use saved::{SavedTable, TableText, is_table_name};
 pub use table::{Demand, DraftRoute, Matched, NoMatch, Place, Route, RouteFault, RouteTable};

@@ -38,5 +38,10 @@ pub enum Failure {
     #[error("--max-job-timeout-secs is from 1 to 604800 (7 days)")]
     MaxJobTimeout,
     #[error("{0}")]
+    File(String),
+    /// What is wrong with a file, a line each.
+    #[error("{0}")]
+    Faults(String),
+    #[error("{0}")]
     Io(#[from] std::io::Error),
 }

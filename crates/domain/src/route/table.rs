@@ -314,14 +314,13 @@ impl RouteTable {
     /// The one route that a request is; HEAD is matched as GET.
     pub fn find(&self, method: &str, path: &RoutePath) -> Result<Matched<'_>, NoMatch> {
         let method = if method == "HEAD" { "GET" } else { method };
-        let inside = self.inside(&path.segments);
-        let query = path.query.as_deref();
-        let found = self.look(self.by_method.get(method), inside, query);
-        if let Some(matched) = found.or_else(|| self.look(self.git.get(method), &path.segments, query)) {
-            return Ok(matched);
-        }
-        let slashed = path.segments.iter().any(|segment| segment.slash);
-        Err(if slashed { NoMatch::EncodedSlash } else { NoMatch::Unknown })
+        let look = |slash_anywhere| {
+            let inside = self.inside(&path.segments);
+            let found = self.look(self.by_method.get(method), inside, path, slash_anywhere);
+            found.or_else(|| self.look(self.git.get(method), &path.segments, path, slash_anywhere))
+        };
+        let why_not = || if look(true).is_some() { NoMatch::EncodedSlash } else { NoMatch::Unknown };
+        look(false).ok_or_else(why_not)
     }
 
     /// Without the base, which a gateway may have cut off already.
@@ -332,11 +331,19 @@ impl RouteTable {
         }
     }
 
-    fn look(&self, root: Option<&Node>, segments: &[Segment], query: Option<&str>) -> Option<Matched<'_>> {
+    fn look(
+        &self,
+        root: Option<&Node>,
+        segments: &[Segment],
+        path: &RoutePath,
+        slash_anywhere: bool,
+    ) -> Option<Matched<'_>> {
+        let takes = |leaf: &Leaf, ends: &[usize]| {
+            self.routes.get(leaf.route).is_some_and(|route| route.takes(&leaf.form, ends, segments))
+        };
         let fits = |leaf: &Leaf, ends: &[usize]| {
-            let slashes_allowed =
-                || self.routes.get(leaf.route).is_some_and(|route| route.takes(&leaf.form, ends, segments));
-            leaf.query.as_deref().is_none_or(|wanted| query == Some(wanted)) && slashes_allowed()
+            let asked = leaf.query.is_none() || leaf.query == path.query;
+            asked && (slash_anywhere || takes(leaf, ends))
         };
         let (leaf, ends) = Walk { segments, accept: fits }.find(root?)?;
         let route = self.routes.get(leaf.route)?;
@@ -347,15 +354,18 @@ impl RouteTable {
 }
 
 impl Route {
-    /// `%2F` stands only in the project, in globs, and where the route says so.
+    /// `%2F` stands only in the project, in globs, and where the route says so; in what is refused all the same it
+    /// makes no difference.
     fn takes(&self, form: &[Piece], ends: &[usize], segments: &[Segment]) -> bool {
-        spans(form, ends).all(|(piece, start, end)| match piece {
-            Piece::Literal(_) | Piece::Glob { .. } => true,
-            Piece::Parameter { name, .. } => {
-                self.encoded_slash.contains(name)
-                    || !segments.get(start..end).unwrap_or_default().iter().any(|segment| segment.slash)
-            }
-        })
+        let refused = self.demand == Demand::Refused;
+        refused
+            || spans(form, ends).all(|(piece, start, end)| match piece {
+                Piece::Literal(_) | Piece::Glob { .. } => true,
+                Piece::Parameter { name, .. } => {
+                    self.encoded_slash.contains(name)
+                        || !segments.get(start..end).unwrap_or_default().iter().any(|segment| segment.slash)
+                }
+            })
     }
 }
 

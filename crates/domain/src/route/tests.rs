@@ -249,7 +249,8 @@ fn what_nobody_described() {
         ("GET", "/projects/acme/web/jobs", NoMatch::Unknown),
         ("GET", "/projects/1/jobs/2%2F3/artifacts", NoMatch::EncodedSlash),
         ("GET", "/projects/1/terraform/state/a%2Fb", NoMatch::EncodedSlash),
-        ("GET", "/projects%2F1/jobs", NoMatch::EncodedSlash),
+        ("GET", "/projects%2F1/jobs", NoMatch::Unknown),
+        ("GET", "/projects/acme%2Fweb", NoMatch::Unknown),
         ("GET", "/projects/1/packages/go/x/@v/.info", NoMatch::Unknown),
     ] {
         assert_eq!(find(&gitlab(), method, path), Err(why), "{method} {path}");
