@@ -501,3 +501,14 @@ fn the_command_line_checks_a_file() {
     assert_eq!(code, Some(1));
     assert!(err.starts_with(&place("2:1")), "{err}");
 }
+
+#[test]
+fn the_guides_table_has_no_fault() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/routes.md")).unwrap();
+    let yaml = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let own = jobpass_domain::Catalogue::default();
+    let faults = jobpass_app::read_routes(yaml, &own).unwrap_err();
+    // What only the operator's catalogue knows is all that is wrong with it.
+    assert!(faults.iter().all(|one| one.fault.detail.contains("no such permission")), "{faults:?}");
+    assert_eq!(faults.len(), 3);
+}
