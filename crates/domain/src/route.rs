@@ -6,6 +6,7 @@ mod gitlab;
 mod name;
 mod path;
 mod pattern;
+mod row;
 mod saved;
 mod table;
 #[cfg(test)]
@@ -15,5 +16,6 @@ mod trie;
 pub use gitlab::{GITLAB, gitlab};
 pub use name::NameTemplate;
 pub use path::{BadPath, RoutePath};
+pub use row::{Demand, DraftRoute, Place, Route, RouteFault};
 pub use saved::{SavedTable, TableText, is_table_name};
-pub use table::{Demand, DraftRoute, Matched, NoMatch, Place, Route, RouteFault, RouteTable};
+pub use table::{Matched, NoMatch, RouteTable};

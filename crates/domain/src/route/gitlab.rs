@@ -1,7 +1,8 @@
 //! The table that is built in: what GitLab's routes demand. `gitlab_routes.csv` holds GitLab's facts, and
 //! beside them what was reviewed here: the permissions, the project and the name.
 
-use super::table::{DraftRoute, RouteTable};
+use super::row::DraftRoute;
+use super::table::RouteTable;
 use crate::catalogue::Catalogue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
