@@ -383,6 +383,17 @@ CREATE TABLE public.resource_types (
     CONSTRAINT resource_types_slot_check CHECK (((slot >= 32) AND (slot <= 63)))
 );
 
+CREATE TABLE public.route_tables (
+    id uuid NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    yaml text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT route_tables_name_check CHECK (((name ~ '^[a-z][a-z0-9_-]{0,62}$'::text) AND (name <> 'gitlab'::text))),
+    CONSTRAINT route_tables_version_check CHECK ((version > 0))
+);
+
 CREATE TABLE public.runners (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -419,6 +430,8 @@ CREATE TABLE public.services (
     answer_seconds integer NOT NULL,
     paused boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone NOT NULL,
+    route_table text DEFAULT 'gitlab'::text NOT NULL COLLATE pg_catalog."C",
+    operator_route_table text GENERATED ALWAYS AS (NULLIF(route_table, 'gitlab'::text)) STORED COLLATE pg_catalog."C",
     CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600)))
 );
 
@@ -552,6 +565,12 @@ ALTER TABLE ONLY public.resource_types
 ALTER TABLE ONLY public.resource_types
     ADD CONSTRAINT resource_types_pkey PRIMARY KEY (slot);
 
+ALTER TABLE ONLY public.route_tables
+    ADD CONSTRAINT route_tables_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.route_tables
+    ADD CONSTRAINT route_tables_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_pkey PRIMARY KEY (id);
 
@@ -630,6 +649,8 @@ CREATE INDEX runners_project_idx ON public.runners USING btree (project_id);
 
 CREATE INDEX services_project_idx ON public.services USING btree (project_id);
 
+CREATE INDEX services_route_table_idx ON public.services USING btree (operator_route_table);
+
 CREATE INDEX usage_source_idx ON ONLY public.usage USING btree (source_id);
 
 CREATE INDEX usage_target_idx ON ONLY public.usage USING btree (target_id, source_id, permission);
@@ -703,6 +724,9 @@ ALTER TABLE ONLY public.secrets
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
+
+ALTER TABLE ONLY public.services
+    ADD CONSTRAINT services_route_table_fkey FOREIGN KEY (operator_route_table) REFERENCES public.route_tables(name);
 
 ALTER TABLE ONLY public.user_tokens
     ADD CONSTRAINT user_tokens_user_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

@@ -520,10 +520,10 @@ fn good_body(method: &str, template: &str) -> Value {
             json!({ "name": "r1", "protected": true, "asserts_actor": true, "paused": false })
         }
         (_, "/v1/services") => {
-            json!({ "name": "n", "resources": ["packages"], "project": "acme/web", "audience": "https://a.example", "audience_required": true, "answer_seconds": 60 })
+            json!({ "name": "n", "resources": ["packages"], "project": "acme/web", "audience": "https://a.example", "audience_required": true, "answer_seconds": 60, "route_table": "gitlab" })
         }
         (_, "/v1/services/{service}") => {
-            json!({ "name": "n", "resources": null, "audience": null, "audience_required": false, "answer_seconds": 60, "paused": false })
+            json!({ "name": "n", "resources": null, "audience": null, "audience_required": false, "answer_seconds": 60, "paused": false, "route_table": "gitlab" })
         }
         (_, template) if template.ends_with("/secrets") => json!({ "expires_at": "2027-01-01T00:00:00Z" }),
         (_, "/v1/catalogue/resources") => json!({ "name": "new", "description": "d", "name_form": "f" }),
@@ -539,6 +539,14 @@ fn good_body(method: &str, template: &str) -> Value {
             json!({ "token": "t", "project": "acme/lib", "permissions": ["jobs:read"], "resource_name": "n", "resource_names": { "packages": "n" } })
         }
         (_, "/v1/leaked-tokens") => json!({ "token": "t" }),
+        // JSON is YAML.
+        (_, "/v1/route-tables/{table}") => json!({
+            "base": "/v1",
+            "routes": [{
+                "method": "GET", "path": "/x/:id(/)(*rest)", "permissions": ["packages:read"], "refused": false, "project": "id",
+                "resource_names": { "packages": "npm/{id}" }, "encoded_slash": ["id"],
+            }],
+        }),
         // All others take no body, or an empty one.
         _ => json!({}),
     }
@@ -614,6 +622,7 @@ async fn no_operation_breaks_whatever_it_is_sent() {
                 ("{runner}", &world.runner_id),
                 ("{service}", &world.service.0),
                 ("{grant}", &granted),
+                ("{table}", "own"),
                 ("{job}", &id("job_id")),
                 ("{pipeline}", &id("pipeline_id")),
             ] {
@@ -629,17 +638,41 @@ async fn no_operation_breaks_whatever_it_is_sent() {
                 _ if runners => &world.runner,
                 _ => world.admin(),
             };
-            let good = good_body(method, template);
-            let mut all = Vec::new();
-            pointers(&good, "", &mut all);
-            for pointer in all {
+            let mut bodies = vec![good_body(method, template)];
+            let mut content_type = "application/json";
+            match template.as_str() {
+                "/v1/authorize" => {
+                    bodies.push(json!({ "token": "t", "method": "GET", "path": "/projects/acme%2Flib/jobs" }));
+                }
+                "/v1/route-tables/{table}" => {
+                    let table = format!("{}{path}", server.url);
+                    let request =
+                        server.http.put(table).bearer_auth(world.admin()).header("content-type", "application/yaml");
+                    send(request.body(bodies[0].to_string())).await.expect(201);
+                    content_type = "application/yaml";
+                }
+                _ => {}
+            }
+            let all = bodies.iter().flat_map(|good| {
+                let mut all = Vec::new();
+                pointers(good, "", &mut all);
+                all.into_iter().map(move |pointer| (good, pointer))
+            });
+            for (good, pointer) in all {
                 for value in hostile() {
                     let mut body = good.clone();
                     *body.pointer_mut(&pointer).unwrap() = value.clone();
                     let request = server
                         .http
                         .request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", server.url));
-                    let reply = send(request.bearer_auth(credential).header("if-match", "*").json(&body)).await;
+                    let reply = send(
+                        request
+                            .bearer_auth(credential)
+                            .header("if-match", "*")
+                            .header("content-type", content_type)
+                            .body(body.to_string()),
+                    )
+                    .await;
                     assert!(reply.status < 500, "{method} {path} {pointer} = {value}: {}", reply.text);
                     assert!(![401, 403].contains(&reply.status), "{method} {path} {pointer} = {value}: {}", reply.text);
                     if reply.status >= 400 {

@@ -27,10 +27,11 @@ struct Call {
     /// A form instead of JSON.
     form: Option<Vec<(&'static str, String)>>,
     if_match: bool,
+    yaml: Option<&'static str>,
 }
 
 fn call(path: impl Into<String>) -> Call {
-    Call { path: path.into(), body: None, form: None, if_match: false }
+    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None }
 }
 
 impl Call {
@@ -40,6 +41,10 @@ impl Call {
 
     fn form(self, form: &[(&'static str, &str)]) -> Call {
         Call { form: Some(form.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()), ..self }
+    }
+
+    fn yaml(self, text: &'static str) -> Call {
+        Call { yaml: Some(text), ..self }
     }
 
     fn if_match(self) -> Call {
@@ -92,6 +97,14 @@ impl Maker<'_> {
         format!("{path}/{}", id(&self.make(&path, json!({})).await))
     }
 
+    async fn route_table(&self) -> String {
+        let path = format!("/v1/route-tables/table-{}", self.n);
+        let request = self.world.server.http.put(format!("{}{path}", self.world.server.url));
+        let request = request.bearer_auth(self.world.admin()).header("content-type", "application/yaml");
+        crate::support::send(request.body("routes: []")).await.expect(201);
+        path
+    }
+
     async fn grant(&self, place: &str) -> String {
         let path = format!("/v1/{place}/grants");
         format!("{path}/{}", id(&self.make(&path, new_grant()).await))
@@ -127,6 +140,11 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "resource_create" => {
             call("/v1/catalogue/resources").json(json!({ "name": format!("type_{n}"), "description": "d" }))
         }
+
+        "route_table_list" => call("/v1/route-tables"),
+        "route_table_read" => call("/v1/route-tables/gitlab"),
+        "route_table_put" => call(format!("/v1/route-tables/new-{n}")).yaml("routes: []"),
+        "route_table_delete" => call(make.route_table().await).if_match(),
 
         "group_list" => call("/v1/groups"),
         "group_create" => call("/v1/groups").json(json!({ "path": format!("acme/new{n}") })),
@@ -277,6 +295,9 @@ async fn status(method: &str, operation: &str, caller: &str, other_runner: &str,
     }
     if let Some(body) = call.body {
         request = request.json(&body);
+    }
+    if let Some(yaml) = call.yaml {
+        request = request.header("content-type", "application/yaml").body(yaml);
     }
     if let Some(form) = call.form {
         request = request.form(&form);

@@ -31,6 +31,7 @@ mod races;
 mod registry;
 mod rehearsal;
 mod revocation;
+mod routes;
 mod sdk;
 mod suggestions;
 mod token_endpoint;

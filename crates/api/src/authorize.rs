@@ -19,7 +19,15 @@ wire! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         project: Option<Label>,
-        permissions: Vec<String>,
+        /// All of them are asked. Instead: `method` and `path`.
+        #[serde(default)]
+        permissions: Option<Vec<String>>,
+        /// In upper case; what `git` pushes over SSH is `GIT`.
+        #[serde(default)]
+        method: Option<String>,
+        /// As it came, from the first `/`, with the query: nobody has decoded it yet.
+        #[serde(default)]
+        path: Option<String>,
         /// Short for `resource_names` when the permissions share one resource type.
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
@@ -50,7 +58,13 @@ wire! {
         #[serde(default)]
         reasons: Vec<Missing>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        subject: Option<Subject>,
+        subject: Option<Box<Subject>>,
+        /// Asked by method and path: what the route demands, every action on its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permissions: Option<Vec<String>>,
+        /// Asked by method and path: the project that it is about, by path or id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<String>,
     }
 
     /// Who asks, when the token is alive and meant for the service.

@@ -9,6 +9,8 @@ pub struct Catalogue {
     pub version: String,
     pub actions: Vec<String>,
     pub resources: Vec<Resource>,
+    /// Which method and path demands which permissions, table by table.
+    pub routes: Vec<crate::Route>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

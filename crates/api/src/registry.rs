@@ -254,6 +254,10 @@ wire! {
         /// For how many seconds its clients may rely on an answer; absent: 60.
         #[serde(default)]
         answer_seconds: Option<u32>,
+        /// By which table its methods and paths are read; absent: `gitlab`.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        route_table: Option<Label>,
     }
 
     request struct ServicePatch {
@@ -273,6 +277,9 @@ wire! {
         #[cfg_attr(feature = "openapi", schema(value_type = u32, required = false))]
         answer_seconds: Field<u32>,
         #[serde(default, skip_serializing_if = "Field::is_absent")]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
+        route_table: Field<Label>,
+        #[serde(default, skip_serializing_if = "Field::is_absent")]
         #[cfg_attr(feature = "openapi", schema(value_type = bool, required = false))]
         paused: Field<bool>,
     }
@@ -286,6 +293,7 @@ wire! {
         audience: Option<String>,
         audience_required: bool,
         answer_seconds: u32,
+        route_table: String,
         paused: bool,
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,

@@ -1,6 +1,6 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
-use crate::{App, Refusal, ServiceCaller};
+use crate::{App, AskedRoute, Refusal, ServiceCaller};
 use jobpass_domain::decision::{Decision, Names, Question, decide};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
@@ -23,6 +23,8 @@ pub struct Ask {
     pub resource_name: Option<String>,
     /// Resource type to name.
     pub resource_names: BTreeMap<String, String>,
+    /// Instead of permissions: what the route demands is asked.
+    pub route: Option<AskedRoute>,
 }
 
 #[derive(Debug)]
@@ -31,10 +33,14 @@ pub struct Answer {
     pub catalogue: Arc<Catalogue>,
     /// Whose token it is, while it lives and is meant for the asker.
     pub subject: Option<TokenInfo>,
+    /// What the route made of the question, when it was asked by method and path.
+    pub by_route: Option<Ask>,
 }
 
 impl App {
     pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
+        let by_route = self.resolve_route(caller, ask).await?;
+        let ask = by_route.as_ref().unwrap_or(ask);
         let catalogue = self.catalogue_for(&ask.permissions).await?;
         let asked = asked(&ask.permissions, &catalogue)?;
         let names = names(ask.resource_name.as_deref(), &ask.resource_names, asked, &catalogue)?;
@@ -56,7 +62,7 @@ impl App {
         let job = loaded.token.as_ref().map(|known| known.info.job);
         self.count(&question, loaded.target_id, (caller.service.id, job), &decision);
         let subject = loaded.token.map(|known| known.info).filter(|_| decision.dead.is_none());
-        Ok(Answer { decision, catalogue, subject })
+        Ok(Answer { decision, catalogue, subject, by_route })
     }
 
     /// A text that is no job token loads as one that is unknown: what is asked about may be public all the same.

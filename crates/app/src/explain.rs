@@ -1,7 +1,7 @@
 //! Explain, for a maintainer: would a job of this kind be allowed that here, and why.
 
 use crate::authorize::{asked, names};
-use crate::draft_grant::{DraftSource, missing};
+use crate::draft_grant::DraftSource;
 use crate::{App, ProjectAccess, Refusal};
 use jobpass_domain::ceiling::When;
 use jobpass_domain::explain::{Explanation, Hypothesis, explain};
@@ -56,9 +56,11 @@ impl App {
         let asked = asked(&draft.permissions, &catalogue)?;
         let names = names(draft.resource_name.as_deref(), &draft.resource_names, asked, &catalogue)?;
         let named = DraftSource { project: Some(draft.source.clone()), group: None, except: vec![] };
-        let source = match self.source(&by.person, &named).await.map_err(missing("/source", "project"))? {
-            Source::Project(id) => id,
-            Source::Group { .. } => return Err(Refusal::invalid("/source", "not_found", "there is no such project")),
+        let missing = || Refusal::invalid("/source", "not_found", "there is no such project");
+        let source = match self.source(&by.person, &named).await {
+            Ok(Source::Project(id)) => id,
+            Ok(Source::Group { .. }) | Err(Refusal::Invalid(_)) => return Err(missing()),
+            Err(other) => return Err(other),
         };
         let context = self.context(by.person.actor(), by.person.request);
         let now = self.now();

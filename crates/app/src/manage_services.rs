@@ -11,8 +11,11 @@ use jobpass_domain::place::Place;
 use jobpass_domain::service::{MAX_ANSWER_SECONDS, Service};
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::Kind;
-use jobpass_persistence::{Tx, id_at, secret, service};
+use jobpass_persistence::{OnConstraint, Tx, id_at, secret, service};
 use serde_json::json;
+
+/// Which tables there are is the database's to say, so that none can go while a service takes it up.
+const ROUTE_TABLE_FKEY: &str = "services_route_table_fkey";
 
 #[derive(Clone, Debug)]
 pub struct DraftService {
@@ -23,6 +26,7 @@ pub struct DraftService {
     pub audience: Option<AudienceUri>,
     pub audience_required: bool,
     pub answer_seconds: u32,
+    pub route_table: String,
 }
 
 /// What a PATCH sets; the outer `None` leaves it.
@@ -34,6 +38,7 @@ pub struct ServiceChange {
     pub audience_required: Option<bool>,
     pub answer_seconds: Option<u32>,
     pub paused: Option<bool>,
+    pub route_table: Option<String>,
 }
 
 impl App {
@@ -66,10 +71,11 @@ impl App {
                 audience_required: draft.audience_required,
                 answer_seconds: draft.answer_seconds,
                 paused: false,
+                route_table: draft.route_table.clone(),
                 created_at: now,
             };
             check(&made)?;
-            service::insert(tx, &made).await?;
+            service::insert(tx, &made).await.on_constraint(ROUTE_TABLE_FKEY, unknown_route_table)?;
             let live = LiveSecret { id: SecretId(id_at(now)), expires_at: None, created_at: now };
             secret::insert(tx, SecretOwner::Service(made.id), &live, credential.hash).await?;
             tx.audit(&changed("service.created", &made, None, Some(describe(&made)))).await?;
@@ -99,10 +105,11 @@ impl App {
                 audience_required: change.audience_required.unwrap_or(old.audience_required),
                 answer_seconds: change.answer_seconds.unwrap_or(old.answer_seconds),
                 paused: change.paused.unwrap_or(old.paused),
+                route_table: change.route_table.clone().unwrap_or_else(|| old.route_table.clone()),
                 ..old.clone()
             };
             check(&new)?;
-            service::update(tx, &new).await?;
+            service::update(tx, &new).await.on_constraint(ROUTE_TABLE_FKEY, unknown_route_table)?;
             tx.audit(&changed("service.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
         })
@@ -146,6 +153,10 @@ impl App {
     }
 }
 
+fn unknown_route_table() -> Refusal {
+    Refusal::invalid("/route_table", "unknown_route_table", "no such table; `GET /v1/route-tables` lists them")
+}
+
 fn check(service: &Service) -> Result<(), Refusal> {
     if !(1..=MAX_ANSWER_SECONDS).contains(&service.answer_seconds) {
         return Err(Refusal::invalid(
@@ -168,7 +179,7 @@ fn changed(action: &'static str, service: &Service, before: Option<String>, afte
 fn describe(service: &Service) -> String {
     json!({
         "name": service.name, "resources": service.resources, "project": service.project_path, "audience": service.audience,
-        "audience_required": service.audience_required, "answer_seconds": service.answer_seconds, "paused": service.paused,
+        "audience_required": service.audience_required, "answer_seconds": service.answer_seconds, "paused": service.paused, "route_table": service.route_table,
     })
     .to_string()
 }

@@ -55,6 +55,9 @@ pub enum Conflict {
         count: usize,
     },
     NoFreeSlot,
+    /// The table `gitlab` is in the code.
+    RouteTableBuiltIn,
+    RouteTableInUse,
     RequestInFlight,
     SealedByOtherCredential,
     /// A replay of an answer whose token is no longer live.

@@ -1,6 +1,7 @@
 //! What every use case stands on, and what runs beside them.
 
 use crate::clock::{TOLERANCE, machine_now};
+use crate::define_routes::CompiledTables;
 use crate::usage::Usage;
 use crate::{Clock, Refusal};
 use jobpass_domain::Catalogue;
@@ -59,6 +60,7 @@ pub struct App {
     /// Unix seconds until which there are partitions.
     partitions_until: AtomicI64,
     catalogue: RwLock<Arc<Catalogue>>,
+    pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
 }
@@ -80,6 +82,7 @@ impl App {
             settings,
             partitions_until: AtomicI64::new(0),
             catalogue: RwLock::default(),
+            compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
         }

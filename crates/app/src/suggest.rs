@@ -66,10 +66,10 @@ pub enum Suggested {
         source: Source,
         source_path: String,
         permissions: PermissionSet,
-        conditions: Conditions,
+        conditions: Box<Conditions>,
         /// Projects that were not seen and that it would let in, too.
         lets_in: Vec<String>,
-        evidence: Evidence,
+        evidence: Box<Evidence>,
     },
     /// Permissions of a grant that nobody used in the window: it keeps the others.
     Narrow { grant: Box<SavedGrant>, keeps: PermissionSet },
@@ -169,7 +169,7 @@ async fn apply(tx: &mut Tx, at: &GrantPlace, suggestion: &Suggestion, catalogue:
                 id: GrantId(Uuid::nil()),
                 source: source.clone(),
                 permissions: *permissions,
-                conditions: conditions.clone(),
+                conditions: (**conditions).clone(),
                 selectors: Selectors::default(),
                 expires_at: None,
             };
@@ -256,7 +256,7 @@ impl Finding<'_> {
         let groups: BTreeSet<GroupId> = chains.values().flat_map(|chain| chain.iter().copied()).collect();
         let eyes = (!user.administrator).then_some(user.id);
         let may = group::foldable(self.tx.on(), &groups.into_iter().collect::<Vec<_>>(), eyes).await?;
-        let chain = |source: ProjectId| chains.get(&source).map(|chain| chain.to_vec()).unwrap_or_default();
+        let chain = |source: ProjectId| chains.get(&source).map(|chain| (*chain).clone()).unwrap_or_default();
         Ok(suggest::fold(wanted, chain, |group| may.contains(&group)))
     }
 
@@ -274,7 +274,9 @@ impl Finding<'_> {
             }
         };
         let id = id(&("grant", source.named(), permissions.iter().collect::<Vec<_>>(), &conditions, &lets_in));
-        let what = Suggested::Grant { source, source_path, permissions, conditions, lets_in, evidence };
+        let evidence = Box::new(evidence);
+        let what =
+            Suggested::Grant { source, source_path, permissions, conditions: Box::new(conditions), lets_in, evidence };
         Ok(Suggestion { id, what })
     }
 }

@@ -44,7 +44,9 @@ impl Ask {
         Question {
             token: jobpass_api::SecretText::new(token.expose()),
             project: Some(self.project.clone()),
-            permissions: self.permissions.clone(),
+            permissions: Some(self.permissions.clone()),
+            method: None,
+            path: None,
             resource_name: self.resource_name.clone(),
             resource_names: BTreeMap::new(),
         }

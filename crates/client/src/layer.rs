@@ -180,7 +180,7 @@ where
 
 fn note(parts: &mut Parts, decision: Decision) {
     if let Some(subject) = &decision.subject {
-        parts.extensions.insert(subject.clone());
+        parts.extensions.insert(jobpass_api::Subject::clone(subject));
     }
     parts.extensions.insert(decision);
 }

@@ -56,4 +56,5 @@ ids! {
     GrantId,
     CeilingId,
     AuditEventId,
+    RouteTableId,
 }

@@ -24,6 +24,7 @@ pub mod reason;
 pub mod refs;
 pub mod replay;
 pub mod role;
+pub mod route;
 pub mod runner;
 pub mod secret;
 pub mod service;

@@ -26,6 +26,8 @@ pub struct Service {
     pub audience_required: bool,
     pub answer_seconds: u32,
     pub paused: bool,
+    /// By which table its methods and paths are read.
+    pub route_table: String,
     pub created_at: OffsetDateTime,
 }
 

@@ -79,6 +79,10 @@ impl IfMatch {
         }
     }
 
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// RFC 6585, section 3.
     pub(crate) fn required(self) -> Result<IfMatch, Denied> {
         if self.0.is_none() { Err(Refusal::PreconditionRequired.into()) } else { Ok(self) }

@@ -7,12 +7,12 @@ mod credential;
 mod place;
 mod query;
 
-pub(crate) use body::{BODY_LIMIT, Body, LIST_BODY_LIMIT, NoBody, fault_at, parse, read};
+pub(crate) use body::{BODY_LIMIT, Body, LIST_BODY_LIMIT, NoBody, YamlText, fault_at, parse, read};
 pub(crate) use caller::{Administrator, Runner, Service, SignedIn, TokenHolder};
 pub(crate) use credential::{IdempotencyKey, Presented, form_decode, presented};
 pub(crate) use place::{
     Id, MaintainerOfGroup, MaintainerOfProject, MemberOfGroup, MemberOfProject, OwnerOfGroup, OwnerOfProject,
-    SeesGroup, SeesProject, UserKey,
+    RouteTableName, SeesGroup, SeesProject, UserKey,
 };
 pub(crate) use query::{Page, QueryRead, Way, checked_text, days, parsed, query, unknown_parameter};
 

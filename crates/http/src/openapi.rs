@@ -64,6 +64,7 @@ fn add_path_parameters(operation: &mut Operation, path: &str) {
             "project" | "group" => ("The id, or the path with `/` written `%2F`", None),
             "user" => ("The user's name or id", None),
             "service" => ("The client id", None),
+            "table" => ("The table's name", None),
             _ => ("The id", Some("uuid")),
         };
         let schema = ObjectBuilder::new()

@@ -29,6 +29,7 @@ pub(crate) enum Denied {
         limit: usize,
     },
     NotJson,
+    NotYaml,
     TooManyFailures,
 }
 
@@ -71,6 +72,7 @@ fn table(denied: &Denied) -> Row {
             row(S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large").detail(format!("at most {limit} bytes"))
         }
         Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json"),
+        Denied::NotYaml => row(S::UNSUPPORTED_MEDIA_TYPE, "not_yaml", "The body must be application/yaml"),
         Denied::TooManyFailures => {
             row(S::TOO_MANY_REQUESTS, "too_many_failures", "Too many failed attempts from this address")
         }
@@ -148,6 +150,12 @@ fn conflict_row(conflict: &Conflict) -> Row {
             row("too_many_grants", "Too many grants here").detail(format!("{count}; at most {limit}"))
         }
         Conflict::NoFreeSlot => row("no_free_slot", "No more resource types fit"),
+        Conflict::RouteTableBuiltIn => {
+            row("built_in", "The table `gitlab` is built in").detail("describe routes of your own under another name")
+        }
+        Conflict::RouteTableInUse => {
+            row("in_use", "A service names this table").detail("give that service another `route_table` first")
+        }
         Conflict::RequestInFlight => row("request_in_flight", "A request with this Idempotency-Key is under way"),
         Conflict::SealedByOtherCredential => {
             row("sealed", "The answer was sealed under another credential of yours").detail("use a new Idempotency-Key")

@@ -2,8 +2,8 @@
 
 use jobpass_api as api;
 use jobpass_app::{
-    Answer, Explained, Forecast, JobView, ListedUse, Minted, Rehearsal, SetApart, Suggested, Suggestion, Suggestions,
-    Turn, UnknownUse, Unnamed,
+    Answer, Explained, Forecast, JobView, ListedUse, Minted, Rehearsal, SetApart, ShownTable, Suggested, Suggestion,
+    Suggestions, Turn, UnknownUse, Unnamed,
 };
 use jobpass_domain::audit::{AuditEvent, Change};
 use jobpass_domain::catalogue::{Catalogue, ResourceType};
@@ -21,6 +21,7 @@ use jobpass_domain::mode::Mode;
 use jobpass_domain::permission::{Action, Permission, PermissionSet, Slot};
 use jobpass_domain::project::Project;
 use jobpass_domain::replay::Recorded;
+use jobpass_domain::route::{Demand, Route, RouteTable, SavedTable};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::suggest::Evidence;
@@ -29,6 +30,10 @@ use jobpass_domain::usage::What;
 use jobpass_domain::user::{Member, User, UserToken};
 use jobpass_domain::{Reason, Secret};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The built-in table changes with the program alone.
+const BUILT_IN_VERSION: i64 = 1;
 
 pub(crate) fn group(group: &Group) -> api::Group {
     api::Group { id: group.id.0, path: group.path.clone(), floor: group.floor, created_at: group.created_at }
@@ -100,6 +105,7 @@ pub(crate) fn service(service: &Service, secret: Option<&Secret>) -> api::Servic
         audience: service.audience.as_deref().map(str::to_owned),
         audience_required: service.audience_required,
         answer_seconds: service.answer_seconds,
+        route_table: service.route_table.clone(),
         paused: service.paused,
         created_at: service.created_at,
         client_secret: shown(secret),
@@ -221,7 +227,7 @@ pub(crate) fn reasons(decision: &Decision, catalogue: &Catalogue) -> Vec<api::Mi
 }
 
 pub(crate) fn decision(answer: &Answer) -> api::Decision {
-    let Answer { decision, catalogue, subject } = answer;
+    let Answer { decision, catalogue, subject, by_route } = answer;
     api::Decision {
         allowed: decision.allowed,
         reason: decision.reason().unwrap_or(Reason::Unknown).name().to_owned(),
@@ -229,15 +235,21 @@ pub(crate) fn decision(answer: &Answer) -> api::Decision {
         would_deny: catalogue.expand(decision.would_deny()),
         anonymous: decision.anonymous,
         reasons: reasons(decision, catalogue),
-        subject: subject.as_ref().map(|info| api::Subject {
-            project_id: info.project.0,
-            project: info.project_path.clone(),
-            pipeline_id: info.pipeline.0,
-            job_id: info.job.0,
-            token_id: info.id.0,
-            r#ref: info.ref_name.clone(),
-            protected: info.protected,
-        }),
+        subject: subject.as_ref().map(|info| Box::new(self::subject(info))),
+        permissions: by_route.as_ref().map(|asked| asked.permissions.clone()),
+        project: by_route.as_ref().and_then(|asked| asked.project.clone()),
+    }
+}
+
+fn subject(info: &TokenInfo) -> api::Subject {
+    api::Subject {
+        project_id: info.project.0,
+        project: info.project_path.clone(),
+        pipeline_id: info.pipeline.0,
+        job_id: info.job.0,
+        token_id: info.id.0,
+        r#ref: info.ref_name.clone(),
+        protected: info.protected,
     }
 }
 
@@ -262,12 +274,61 @@ pub(crate) fn authorization_details(
     details
 }
 
-pub(crate) fn catalogue(catalogue: &Catalogue) -> api::Catalogue {
+pub(crate) fn catalogue(catalogue: &Catalogue, tables: &[(String, Arc<RouteTable>)]) -> api::Catalogue {
     let resources: Vec<_> = catalogue.types().iter().map(|resource| self::resource(resource, catalogue)).collect();
+    let routes: Vec<_> = tables.iter().flat_map(|(name, table)| routes(name, table, catalogue)).collect();
     api::Catalogue {
-        version: crate::etag::tag(&resources),
+        version: crate::etag::tag(&(&resources, &routes)),
         actions: Action::ALL.iter().map(|action| action.name().to_owned()).collect(),
         resources,
+        routes,
+    }
+}
+
+fn routes(name: &str, table: &RouteTable, catalogue: &Catalogue) -> Vec<api::Route> {
+    table.routes().iter().map(|one| route(name, one, catalogue)).collect()
+}
+
+fn route(table: &str, route: &Route, catalogue: &Catalogue) -> api::Route {
+    let (permissions, controllable) = match route.demand {
+        Demand::Permissions(demanded) => (catalogue.expand(demanded), true),
+        Demand::Refused => (vec![], false),
+    };
+    let name = |slot| catalogue.get(slot).map(|resource| resource.name.clone());
+    let names = route.names.iter().filter_map(|(slot, name_of)| Some((name(*slot)?, name_of.as_str().to_owned())));
+    api::Route {
+        table: table.to_owned(),
+        method: route.method.clone(),
+        path: route.path().to_owned(),
+        permissions,
+        project: route.project.clone(),
+        resource_names: names.collect(),
+        controllable,
+    }
+}
+
+pub(crate) fn route_table_summary((name, kept): &(String, Option<SavedTable>)) -> api::RouteTableSummary {
+    api::RouteTableSummary {
+        name: name.clone(),
+        version: kept.as_ref().map_or(BUILT_IN_VERSION, |kept| kept.version),
+        built_in: kept.is_none(),
+        created_at: kept.as_ref().map(|kept| kept.created_at),
+        updated_at: kept.as_ref().map(|kept| kept.updated_at),
+    }
+}
+
+pub(crate) fn route_table(shown: &ShownTable, catalogue: &Catalogue) -> api::RouteTable {
+    let saved = shown.kept.as_ref().map(|kept| kept.saved.clone());
+    let summary = route_table_summary(&(shown.name.clone(), saved));
+    api::RouteTable {
+        routes: routes(&shown.name, &shown.table, catalogue),
+        name: summary.name,
+        version: summary.version,
+        built_in: summary.built_in,
+        base: shown.table.base.clone(),
+        yaml: shown.kept.as_ref().map(|kept| kept.yaml.clone()),
+        created_at: summary.created_at,
+        updated_at: summary.updated_at,
     }
 }
 

@@ -11,7 +11,8 @@ use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, explain::*, grant::*, group::*, health::*, instance::*,
-    job::*, job_token::*, member::*, project::*, runner::*, secret::*, service::*, suggestion::*, usage::*, user::*,
+    job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*, service::*, suggestion::*,
+    usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -31,6 +32,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         // what can be permitted
         .routes(routes!(catalogue_read))
         .routes(routes!(resource_create))
+        .routes(routes!(route_table_list))
+        .routes(routes!(route_table_read, route_table_put, route_table_delete))
         // registry
         .routes(routes!(group_list, group_create))
         .routes(routes!(group_read, group_update, group_delete))

@@ -8,7 +8,11 @@ use crate::import_gitlab::{self, ImportGitlab};
 use crate::settings::DatabaseSettings;
 use crate::{Failure, Settings, start, telemetry};
 use clap::{Parser, Subcommand};
-use jobpass_app::{App, Clock};
+use jobpass_app::{App, Clock, read_routes};
+use jobpass_domain::Catalogue;
+use jobpass_domain::catalogue::{FIRST_OPERATOR_SLOT, GitlabNames, ResourceType};
+use jobpass_domain::permission::Slot;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +37,9 @@ enum Command {
     /// Write what another system permits as grants
     #[command(subcommand)]
     Import(Import),
+    /// Route tables
+    #[command(subcommand)]
+    Routes(Routes),
 }
 
 #[derive(Subcommand, Debug)]
@@ -40,10 +47,27 @@ enum Import {
     Gitlab(Box<ImportGitlab>),
 }
 
+#[derive(Subcommand, Debug)]
+enum Routes {
+    /// Check a file as the server would, without one: every fault is told by file, line and column
+    Check {
+        /// A route table in YAML
+        file: PathBuf,
+        /// A resource type of your own that the file names; may be given again
+        #[arg(long = "resource", value_name = "NAME")]
+        resources: Vec<String>,
+    },
+}
+
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
     match dispatch(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
+        // Each line says where it is from by itself.
+        Err(Failure::Faults(lines)) => {
+            eprintln!("{lines}");
+            ExitCode::FAILURE
+        }
         Err(failure) => {
             eprintln!("jobpass: {failure}");
             ExitCode::FAILURE
@@ -65,7 +89,37 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Import(Import::Gitlab(args)) => import_gitlab(&args).await,
+        Command::Routes(Routes::Check { file, resources }) => check_routes(&file, resources),
     }
+}
+
+fn check_routes(file: &Path, resources: Vec<String>) -> Result<(), Failure> {
+    let shown = file.display();
+    let bytes = std::fs::read(file).map_err(|error| Failure::File(format!("{shown}: {error}")))?;
+    let yaml = String::from_utf8(bytes).map_err(|_| Failure::File(format!("{shown}: a text is UTF-8")))?;
+    let table = read_routes(&yaml, &with_own_types(resources)?).map_err(|faults| {
+        let lines = faults.iter().map(|one| format!("{shown}:{}:{}: {}", one.line, one.column, one.fault.detail));
+        Failure::Faults(lines.collect::<Vec<_>>().join("\n"))
+    })?;
+    println!("{shown}: {} routes, no faults", table.routes().len());
+    Ok(())
+}
+
+/// The shipped resource types, and those that only the server's database would know.
+fn with_own_types(names: Vec<String>) -> Result<Catalogue, Failure> {
+    let too_many = || Failure::File("more resource types than fit".to_owned());
+    let types = (FIRST_OPERATOR_SLOT..).zip(names).map(|(slot, name)| {
+        Ok(ResourceType {
+            slot: Slot::new(slot).ok_or_else(too_many)?,
+            name,
+            description: String::new(),
+            since: "operator".to_owned(),
+            name_form: None,
+            gitlab: GitlabNames::None,
+            operator_defined: true,
+        })
+    });
+    Ok(Catalogue::with_operator_types(types.collect::<Result<Vec<_>, Failure>>()?))
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {

@@ -41,5 +41,10 @@ pub enum Failure {
     #[error(transparent)]
     Import(#[from] import_gitlab::Failure),
     #[error("{0}")]
+    File(String),
+    /// What is wrong with a file, a line each.
+    #[error("{0}")]
+    Faults(String),
+    #[error("{0}")]
     Io(#[from] std::io::Error),
 }

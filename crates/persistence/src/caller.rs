@@ -64,7 +64,7 @@ pub async fn service(
     sqlx::query_as!(
         service::Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.created_at
          from secrets k join services s on s.id = k.service_id
          left join projects p on p.id = s.project_id
          where k.hash = $1 and ($2::uuid is null or s.id = $2) and not s.paused and (k.expires_at is null or k.expires_at > $3)"#,

@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod project;
 pub mod question;
 pub mod resource_type;
+pub mod route_table;
 pub mod runner;
 pub mod secret;
 pub mod service;

@@ -19,6 +19,7 @@ pub(crate) struct Row {
     pub(crate) audience_required: bool,
     pub(crate) answer_seconds: i32,
     pub(crate) paused: bool,
+    pub(crate) route_table: String,
     pub(crate) created_at: OffsetDateTime,
 }
 
@@ -34,6 +35,7 @@ impl Row {
             audience_required: self.audience_required,
             answer_seconds: stored(u32::try_from(self.answer_seconds).ok())?,
             paused: self.paused,
+            route_table: self.route_table,
             created_at: self.created_at,
         })
     }
@@ -45,8 +47,9 @@ fn seconds(service: &Service) -> i32 {
 
 pub async fn insert(tx: &mut Tx, service: &Service) -> Result<()> {
     sqlx::query!(
-        "insert into services (id, name, resources, project_id, audience, audience_required, answer_seconds, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into services (id, name, resources, project_id, audience, audience_required, answer_seconds, created_at,
+            route_table)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         service.id.0,
         service.name.as_str(),
         service.resources.as_deref(),
@@ -54,7 +57,8 @@ pub async fn insert(tx: &mut Tx, service: &Service) -> Result<()> {
         service.audience.as_deref(),
         service.audience_required,
         seconds(service),
-        service.created_at
+        service.created_at,
+        service.route_table
     )
     .execute(tx.on())
     .await?;
@@ -65,7 +69,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: ServiceId) -> Result<Option<Servi
     sqlx::query_as!(
         Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.created_at
          from services s left join projects p on p.id = s.project_id where s.id = $1"#,
         id.0
     )
@@ -86,7 +90,7 @@ pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Se
     sqlx::query_as!(
         Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.created_at
          from services s left join projects p on p.id = s.project_id
          where $1::uuid is null or s.id > $1 order by s.id limit $2"#,
         after,
@@ -101,7 +105,8 @@ pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Se
 
 pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
     sqlx::query!(
-        "update services set name = $2, resources = $3, audience = $4, audience_required = $5, answer_seconds = $6, paused = $7
+        "update services set name = $2, resources = $3, audience = $4, audience_required = $5, answer_seconds = $6, paused = $7,
+            route_table = $8
          where id = $1",
         service.id.0,
         service.name.as_str(),
@@ -109,7 +114,8 @@ pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
         service.audience.as_deref(),
         service.audience_required,
         seconds(service),
-        service.paused
+        service.paused,
+        service.route_table
     )
     .execute(tx.on())
     .await?;

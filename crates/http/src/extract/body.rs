@@ -39,6 +39,24 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<State> for Body<T, LIM
     }
 }
 
+/// A route table as it was written.
+#[derive(Debug)]
+pub(crate) struct YamlText(pub(crate) String);
+
+impl FromRequest<State> for YamlText {
+    type Rejection = Denied;
+
+    async fn from_request(request: Request, _: &State) -> Result<YamlText, Denied> {
+        if !essence_is(request.headers(), "application/yaml") {
+            return Err(Denied::NotYaml);
+        }
+        no_query(&request)?;
+        let raw = read(request, LIST_BODY_LIMIT).await?;
+        let text = String::from_utf8(raw.into());
+        text.map(YamlText).map_err(|_| Refusal::invalid("", "malformed_yaml", "a text is UTF-8").into())
+    }
+}
+
 /// No body, or an empty object: for calls that need nothing said.
 #[derive(Debug)]
 pub(crate) struct NoBody;
@@ -74,13 +92,17 @@ fn no_query(request: &Request) -> Result<(), Denied> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let essence =
-        |value: &str| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
     let merge_patch = |value: &str| value.trim().eq_ignore_ascii_case("application/merge-patch+json");
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| essence(value) || merge_patch(value))
+    essence_is(headers, "application/json") || content_type(headers).is_some_and(merge_patch)
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE)?.to_str().ok()
+}
+
+fn essence_is(headers: &HeaderMap, essence: &str) -> bool {
+    let given = content_type(headers).and_then(|value| value.split(';').next());
+    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
 }
 
 pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Denied> {

@@ -57,6 +57,18 @@ impl FromRequestParts<State> for UserKey {
     }
 }
 
+/// The name of a route table in the path.
+#[derive(Debug)]
+pub(crate) struct RouteTableName(pub(crate) String);
+
+impl FromRequestParts<State> for RouteTableName {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, server: &State) -> Result<RouteTableName, Denied> {
+        path_parameter(parts, server, "table").await.map(RouteTableName)
+    }
+}
+
 /// Someone who may see the project in the path; which role is needed is the use case's to say.
 #[derive(Debug)]
 pub(crate) struct SeesProject(pub(crate) ProjectAccess);

@@ -7,7 +7,7 @@ use crate::server::{Api, Server};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use jobpass_api::{Decision, DecisionOrProblem, Decisions, MAX_QUESTIONS, Question, Questions, RefusedQuestion};
-use jobpass_app::{Ask, Refusal, ServiceCaller};
+use jobpass_app::{Ask, AskedRoute, Refusal, ServiceCaller};
 use jobpass_domain::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -57,14 +57,35 @@ pub(crate) async fn authorize(api: Api, by: Service, body: Body<Value, { 8 * 64 
 }
 
 async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Decision, Refusal> {
+    let (permissions, route) = asked(question.permissions, question.method, question.path)?;
     let ask = Ask {
         token: Secret::new(question.token.expose().to_owned()),
         project: question.project.map(String::from),
-        permissions: question.permissions,
+        permissions,
+        route,
         resource_name: question.resource_name.map(String::from),
         resource_names: question.resource_names.into_iter().map(|(resource, name)| (resource, name.into())).collect(),
     };
     Ok(render::decision(&api.app.authorize(by, &ask).await?))
+}
+
+/// By permissions, or by method and path: exactly one of the two ways.
+fn asked(
+    permissions: Option<Vec<String>>,
+    method: Option<String>,
+    path: Option<String>,
+) -> Result<(Vec<String>, Option<AskedRoute>), Refusal> {
+    let required = |pointer| Refusal::invalid(pointer, "required", "name permissions, or a method and a path");
+    match (permissions, method, path) {
+        (Some(permissions), None, None) => Ok((permissions, None)),
+        (None, Some(method), Some(path)) => Ok((vec![], Some(AskedRoute { method, path }))),
+        (Some(_), _, _) => {
+            Err(Refusal::invalid("/permissions", "not_both", "name permissions, or a method and a path, not both"))
+        }
+        (None, None, None) => Err(required("/permissions")),
+        (None, None, Some(_)) => Err(required("/method")),
+        (None, Some(_), None) => Err(required("/path")),
+    }
 }
 
 /// What is wrong with one question of many is said in its place; what is wrong with all of them ends the call.

@@ -9,11 +9,12 @@ use axum::response::IntoResponse;
 use http::HeaderMap;
 use jobpass_api::{Catalogue, NewResource, Resource};
 
-/// Resource types, their permissions and GitLab's names for them; versioned by ETag
+/// Resource types, their permissions and GitLab's names for them, and what routes demand; versioned by ETag
 #[utoipa::path(get, path = "/v1/catalogue", tag = "catalogue", responses((status = 200, body = Catalogue)))]
 pub(crate) async fn catalogue_read(api: Api, _anyone: SignedIn, headers: HeaderMap) -> Answered {
     let catalogue = api.app.fresh_catalogue().await?;
-    Ok(etag::unless_known(&headers, Tagged(render::catalogue(&catalogue)).into_response()))
+    let tables = api.app.all_route_tables().await?;
+    Ok(etag::unless_known(&headers, Tagged(render::catalogue(&catalogue, &tables)).into_response()))
 }
 
 /// Add a resource type of your own; it is never removed

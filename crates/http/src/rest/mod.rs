@@ -13,6 +13,7 @@ pub(crate) mod job;
 pub(crate) mod job_token;
 pub(crate) mod member;
 pub(crate) mod project;
+pub(crate) mod route_table;
 pub(crate) mod runner;
 pub(crate) mod secret;
 pub(crate) mod service;

@@ -11,6 +11,7 @@ use http::StatusCode;
 use jobpass_api::{List, NewService, Service, ServicePatch};
 use jobpass_app::{DraftService, ServiceChange};
 use jobpass_domain::ids::ServiceId;
+use jobpass_domain::route::GITLAB;
 use jobpass_domain::service::ANSWER_SECONDS;
 
 /// Register a resource service
@@ -29,6 +30,7 @@ pub(crate) async fn service_create(
         audience: new.audience,
         audience_required: new.audience_required,
         answer_seconds: new.answer_seconds.unwrap_or(ANSWER_SECONDS),
+        route_table: new.route_table.map_or_else(|| GITLAB.to_owned(), String::from),
     };
     let made = api.app.service_create(&by.0, &draft, once.as_ref(), |service, secret| {
         etag::rendered(&render::service(service, Some(secret)), &render::service(service, None))
@@ -68,6 +70,7 @@ pub(crate) async fn service_update(
         audience_required: patch.audience_required.0,
         answer_seconds: patch.answer_seconds.0,
         paused: patch.paused.0,
+        route_table: patch.route_table.0.map(String::from),
     };
     let still = |current: &jobpass_domain::service::Service| still.holds(&render::service(current, None));
     let service = api.app.service_update(&by.0, ServiceId(id.0), &change, still).await?;
