@@ -43,8 +43,7 @@ async fn targets(
         r#"select p.id, p.chain, p.visibility, p.mode,
             array(select floor from groups where groups.id = any(p.chain)) || (select floor from instance) as "floors!",
             coalesce((select jsonb_agg(to_jsonb(c) order by c.id) from ceilings c
-                where c.side = 'target' and (c.project_id = p.id or c.group_id = any(p.chain)
-                    or num_nonnulls(c.project_id, c.group_id) = 0)), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
+                where c.side = 'target' and (c.project_id = p.id or c.group_id = any(p.chain))), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
          from projects p where p.id = any($1)"#,
         ids
     )
@@ -76,8 +75,8 @@ async fn sources(db: &mut PgConnection, ids: &[Uuid], catalogue: &Catalogue) -> 
     let rows = sqlx::query!(
         r#"select p.id, p.chain,
             coalesce((select jsonb_agg(to_jsonb(c) order by c.id) from ceilings c
-                where c.side = 'source' and (c.project_id = p.id or c.group_id = any(p.chain)
-                    or num_nonnulls(c.project_id, c.group_id) = 0)), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
+                where (c.side = 'source' and (c.project_id = p.id or c.group_id = any(p.chain)))
+                    or num_nonnulls(c.project_id, c.group_id) = 0), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
          from projects p where p.id = any($1)"#,
         ids
     )
