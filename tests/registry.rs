@@ -759,6 +759,36 @@ async fn scoped_runners_are_the_maintainers() {
     assert_eq!(server.get("/v1/runners", world.person("stranger")).await.expect(200).json["items"], json!([]));
 }
 
+/// Whoever has the secret of such a runner can be anyone: it is never had by a scope's maintainers.
+#[tokio::test]
+async fn a_runner_whose_word_about_the_actor_is_taken_is_the_administrators() {
+    let world = World::new().await;
+    let (server, admin, maintainer) = (&world.server, world.admin(), world.person("maintainer"));
+    let body = json!({ "name": "r", "project": "acme/web", "asserts_actor": true });
+    let made = server.post("/v1/runners", admin, body).await.expect(201);
+    let path = format!("/v1/runners/{}", made.text_at("/id"));
+    let secrets = format!("{path}/secrets");
+    for person in [maintainer, world.person("owner")] {
+        let refused = server.post(&secrets, person, json!({})).await.refused(403, "forbidden");
+        assert_eq!(refused.json["missing"], json!(["administrator"]));
+        let first = server.get(&secrets, person).await.expect(200).text_at("/items/0/id");
+        server.delete(&format!("{secrets}/{first}"), person).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "protected": true })).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "paused": true })).await.expect(200);
+        server.patch(&path, person, json!({ "paused": false })).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "name": "renamed" })).await.expect(200);
+    }
+    server.post(&secrets, admin, json!({})).await.expect(201);
+    server.patch(&path, admin, json!({ "paused": false, "protected": true })).await.expect(200);
+    // Without the flag it is a runner like another.
+    server.patch(&path, maintainer, json!({ "paused": true })).await.expect(200);
+    server.patch(&path, maintainer, json!({ "asserts_actor": false, "paused": false })).await.expect(200);
+    let first = server.get(&secrets, maintainer).await.expect(200).text_at("/items/0/id");
+    server.delete(&format!("{secrets}/{first}"), maintainer).await.expect(204);
+    server.post(&secrets, maintainer, json!({})).await.expect(201);
+    server.patch(&path, maintainer, json!({ "asserts_actor": true })).await.refused(403, "forbidden");
+}
+
 #[tokio::test]
 async fn what_a_service_is_registered_with() {
     let world = World::new().await;
