@@ -437,6 +437,33 @@ async fn a_move_needs_the_owner_of_both_ends() {
 }
 
 #[tokio::test]
+async fn a_rename_in_place_needs_the_owner_of_what_is_renamed_alone() {
+    let world = World::new().await;
+    let server = &world.server;
+    group(&world, "acme/team").await;
+    project(&world, "acme/team/api").await;
+    for (member, role) in [("stranger", "owner"), ("guest", "maintainer")] {
+        let path = format!("/v1/groups/acme%2Fteam/members/{member}");
+        server.put(&path, world.admin(), json!({ "role": role })).await.expect(200);
+    }
+    let (owner, maintainer) = (world.person("stranger"), world.person("guest"));
+    let to = |path: &str| json!({ "path": path });
+    server.patch("/v1/groups/acme%2Fteam", maintainer, to("acme/crew")).await.refused(403, "forbidden");
+    server.patch("/v1/groups/acme%2Fteam", owner, to("acme/crew")).await.expect(200);
+    server.patch("/v1/projects/acme%2Fcrew%2Fapi", owner, to("acme/crew/rest")).await.expect(200);
+    // To another place it needs the owner of that place, too.
+    server.patch("/v1/groups/acme%2Fcrew", owner, to("other/crew")).await.expect(200);
+    server.patch("/v1/groups/other%2Fcrew", owner, to("acme/crew2")).await.invalid("/path", "not_found");
+    // The top is the administrators'.
+    let refused = server.patch("/v1/groups/other", owner, to("another")).await.refused(403, "forbidden");
+    assert_eq!(refused.json["missing"], json!(["administrator"]));
+    assert!(refused.text_at("/detail").contains("at the top"), "{}", refused.text);
+    server.patch("/v1/groups/other%2Fcrew", owner, to("crew")).await.refused(403, "forbidden");
+    server.post("/v1/groups", owner, to("mine")).await.refused(403, "forbidden");
+    server.patch("/v1/groups/other", world.admin(), to("another")).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_move_changes_which_group_grants_count() {
     let world = World::new().await;
     let server = &world.server;

@@ -83,6 +83,8 @@ pub enum Refusal {
     Forbidden {
         needs: &'static str,
     },
+    /// A group at the top, made, renamed or moved there by someone who is no administrator.
+    TopLevel,
     RunnerNotProtected,
     ProtectedEnvironment,
     Invalid(Vec<Fault>),

@@ -95,6 +95,9 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::Forbidden { needs } => {
             row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(format!("needs: {needs}"))
         }
+        Refusal::TopLevel => row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(
+            "needs: administrator; groups at the top are made, renamed and moved there by administrators alone",
+        ),
         Refusal::RunnerNotProtected => {
             row(S::FORBIDDEN, "runner_not_protected", "Only a protected runner gets tokens for protected refs")
         }
@@ -170,6 +173,7 @@ impl Denied {
     fn missing(&self) -> Vec<String> {
         match self {
             Denied::Refused(Refusal::Forbidden { needs }) => vec![(*needs).to_owned()],
+            Denied::Refused(Refusal::TopLevel) => vec!["administrator".to_owned()],
             _ => vec![],
         }
     }

@@ -105,6 +105,7 @@ impl From<Refusal> for OAuthDenied {
             Refusal::Conflict(_) => OAuthDenied::invalid_request("a limit stands in the way"),
             Refusal::NotFound
             | Refusal::Forbidden { .. }
+            | Refusal::TopLevel
             | Refusal::ReadOnly
             | Refusal::RunnerNotProtected
             | Refusal::ProtectedEnvironment
