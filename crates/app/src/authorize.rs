@@ -9,6 +9,7 @@ use jobpass_domain::{Catalogue, Secret};
 use jobpass_persistence::question::{self, Loaded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The most permissions in one question.
 const MAX_ASKED: usize = 256;
@@ -76,7 +77,7 @@ pub(crate) fn project_asked(caller: &ServiceCaller, named: Option<&str>) -> Resu
     let Some(own) = service.project else {
         return Ok(named.map(str::to_owned));
     };
-    let is_own = |named: &str| named == own.to_string() || Some(named) == service.project_path.as_deref();
+    let is_own = |named: &str| Uuid::parse_str(named) == Ok(own.0) || Some(named) == service.project_path.as_deref();
     if named.is_some_and(|named| !is_own(named)) {
         return Err(Refusal::invalid(
             "/project",
