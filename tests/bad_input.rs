@@ -84,7 +84,25 @@ async fn json_too_deep_is_malformed() {
 async fn every_body_is_an_object() {
     let server = Server::start().await;
     for body in ["[]", "[\"acme\"]", "null", "\"acme\"", "5", "true"] {
-        post_text(&server, "/v1/groups", &server.admin, body).await.invalid("", "wrong_type");
+        let refused = post_text(&server, "/v1/groups", &server.admin, body).await.invalid("", "wrong_type");
+        assert_eq!(refused.json["errors"][0]["detail"], "the body is an object");
+    }
+    for body in ["[", "nul", "5 5", "[] x"] {
+        post_text(&server, "/v1/groups", &server.admin, body).await.refused(400, "malformed_json");
+    }
+}
+
+#[tokio::test]
+async fn no_name_of_our_code_is_told() {
+    let world = World::new().await;
+    for item in [json!([]), json!(null), json!("x"), json!([1, 2])] {
+        let list = world.server.put(GRANTS, world.admin(), json!({ "items": [item] })).await;
+        let list = list.invalid("/items/0", "wrong_type");
+        let batch = world.ask(json!({ "questions": [item] })).await.expect(200);
+        assert_eq!(batch.json["decisions"][0]["errors"][0]["code"], "wrong_type");
+        for text in [list.text, batch.text] {
+            assert!(!text.contains("struct") && text.contains("object"), "{text}");
+        }
     }
 }
 
@@ -312,10 +330,19 @@ async fn only_json_is_read() {
         Some("application/x-www-form-urlencoded"),
         Some("application/jsonp"),
         Some("text/json"),
+        Some("application/json; charset=utf-16"),
+        Some("application/json; charset=utf-8; charset=latin1"),
+        Some("application/merge-patch+json;charset=\"ISO-8859-1\""),
     ] {
         post(wrong).await.refused(415, "not_json");
     }
-    for right in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+    for right in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/json;CharSet=\"UTF-8\"",
+        "application/json; profile=x",
+        "application/merge-patch+json",
+    ] {
         post(Some(right)).await.invalid("/path", "required");
     }
 }

@@ -239,6 +239,8 @@ async fn selectors_bind_by_resource_name() {
         .authorize(&token, READ, json!({ "resource_names": { "nope": "y" } }))
         .await
         .invalid("/resource_names/nope", "unknown_resource");
+    let odd = json!({ "resource_names": { "a/b~c": "x" } });
+    world.authorize(&token, READ, odd).await.invalid("/resource_names/a~1b~0c", "unknown_resource");
     // A further grant without a selector frees the permission.
     world.grant(READ, json!({})).await;
     assert_eq!(world.authorize(&token, READ, json!({})).await.expect(200).json["allowed"], true);

@@ -107,6 +107,7 @@ wire! {
 
     /// The whole list of grants, to be put at once.
     request struct GrantList {
+        #[serde(deserialize_with = "crate::objects")]
         items: Vec<NewGrant>,
     }
 }

@@ -1,5 +1,6 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
+use crate::refusal::escape;
 use crate::{App, Refusal, ServiceCaller};
 use jobpass_domain::decision::{Decision, Names, Question, decide};
 use jobpass_domain::job_token::TokenInfo;
@@ -107,8 +108,13 @@ fn asked(ask: &Ask, catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {
 fn names(ask: &Ask, asked: PermissionSet, catalogue: &Catalogue) -> Result<Names, Refusal> {
     let mut names = Names::new();
     for (resource, name) in &ask.resource_names {
-        let unknown =
-            || Refusal::invalid(format!("/resource_names/{resource}"), "unknown_resource", "no such resource type");
+        let unknown = || {
+            Refusal::invalid(
+                format!("/resource_names/{}", escape(resource)),
+                "unknown_resource",
+                "no such resource type",
+            )
+        };
         names.insert(catalogue.find(resource).ok_or_else(unknown)?.slot, name.clone());
     }
     let Some(name) = &ask.resource_name else {

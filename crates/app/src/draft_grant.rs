@@ -1,5 +1,6 @@
 //! From what a maintainer wrote to a grant: every name resolved, every fault at its pointer.
 
+use crate::refusal::escape;
 use crate::{App, Fault, Person, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::glob::Glob;
@@ -193,7 +194,7 @@ fn selectors(
 ) -> Result<Selectors, Refusal> {
     let mut selectors = Selectors::default();
     for (resource, patterns) in draft {
-        let pointer = format!("/selectors/{}", resource.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/selectors/{}", escape(resource));
         let fault = |code, detail: &str| Refusal::Invalid(vec![Fault::new(pointer.clone(), code, detail)]);
         let known = catalogue.find(resource).ok_or_else(|| fault("unknown_resource", "no such resource type"))?;
         if known.name_form.is_none() {

@@ -47,7 +47,7 @@ pub use manage_users::DraftUserToken;
 pub use mint::{Mint, Minted};
 pub use narrow::Narrow;
 pub use once::{Once, Rendered};
-pub use refusal::{Conflict, Fault, Refusal};
+pub use refusal::{Conflict, Fault, Refusal, escape};
 pub use register_group::{DraftGroup, GroupChange};
 pub use register_project::{DraftProject, ProjectChange};
 pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse};

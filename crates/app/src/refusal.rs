@@ -27,6 +27,11 @@ impl Fault {
     }
 }
 
+/// A name as it stands in a JSON pointer (RFC 6901, section 3).
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// What stands in the way, by the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {

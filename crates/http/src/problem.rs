@@ -70,7 +70,8 @@ fn table(denied: &Denied) -> Row {
         Denied::TooLarge { limit } => {
             row(S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large").detail(format!("at most {limit} bytes"))
         }
-        Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json"),
+        Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json")
+            .detail("in UTF-8, and in no other charset"),
         Denied::TooManyFailures => {
             row(S::TOO_MANY_REQUESTS, "too_many_failures", "Too many failed attempts from this address")
         }
