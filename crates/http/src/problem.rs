@@ -7,6 +7,7 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use jobpass_api::{FieldError, Impact, Problem};
 use jobpass_app::{Conflict, Fault, Refusal};
+use jobpass_domain::token;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -208,8 +209,13 @@ impl Denied {
     }
 }
 
+/// Both pointer and detail repeat what the caller wrote, and that may be a token in the wrong place.
 pub(crate) fn field_error(fault: &Fault) -> FieldError {
-    FieldError { pointer: fault.pointer.clone(), code: fault.code.to_owned(), detail: fault.detail.clone() }
+    FieldError {
+        pointer: token::hide(&fault.pointer).into_owned(),
+        code: fault.code.to_owned(),
+        detail: token::hide(&fault.detail).into_owned(),
+    }
 }
 
 /// What waits in a response's extensions for its request id.
@@ -224,7 +230,7 @@ impl IntoResponse for Denied {
             code: code.to_owned(),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail,
+            detail: detail.map(|detail| token::hide(&detail).into_owned()),
             request_id: Uuid::nil(),
             errors: self.faults(),
             missing: self.missing(),
