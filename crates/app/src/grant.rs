@@ -30,6 +30,11 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&SavedGrant) -> Rendered,
     ) -> Result<Done<Rendered>, Refusal> {
+        // What is only rehearsed is not kept for a repeated call.
+        let idempotency = idempotency.filter(|_| !how.dry_run);
+        if let Some(kept) = self.replayed(idempotency, at.person.user.id.0).await? {
+            return Ok(Done::Made(kept));
+        }
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         let checked = self.check_draft(&at.person, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
@@ -41,8 +46,6 @@ impl App {
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
             Ok((render(&made), Life::default()))
         };
-        // What is only rehearsed is not kept for a repeated call.
-        let idempotency = idempotency.filter(|_| !how.dry_run);
         let work = async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await;
         self.change(context, at.touched(), how, work).await
     }

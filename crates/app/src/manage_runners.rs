@@ -44,6 +44,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Runner, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         future("/expires_at", draft.expires_at, self.now())?;
         let (scope, scope_path) = self.scope_for(person, draft).await?;
         may_assert(person, draft.asserts_actor)?;

@@ -29,8 +29,11 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&LiveSecret, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        future("/expires_at", expires_at, self.now())?;
         self.may_rotate(person, owner).await?;
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
+        future("/expires_at", expires_at, self.now())?;
         let credential = Credential::new(match owner {
             SecretOwner::Runner(_) => Kind::Runner,
             SecretOwner::Service(_) => Kind::Service,

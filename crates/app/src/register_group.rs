@@ -35,6 +35,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Group) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         let parent = self.parent_for(person, &draft.path, Role::Maintainer).await?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
