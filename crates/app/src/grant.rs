@@ -36,7 +36,7 @@ impl App {
             return Ok(Done::Made(kept));
         }
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let checked = self.check_draft(at, None, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         let limit = self.settings.limits.grants;
         let work = async |tx: &mut Tx| {
@@ -60,7 +60,7 @@ impl App {
     ) -> Result<Done<SavedGrant>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         self.find_grant(at.place, id).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?.with_id(id);
+        let checked = self.check_draft(at, Some(id), draft, &catalogue).await?.with_id(id);
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
@@ -113,7 +113,7 @@ impl App {
         let catalogue = self.catalogue_of(drafts).await?;
         let mut wanted = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.iter().enumerate() {
-            let checked = self.check_draft(&at.person, draft, &catalogue).await;
+            let checked = self.check_draft(at, None, draft, &catalogue).await;
             wanted.push(checked.map_err(|refusal| within(refusal, &format!("/items/{index}")))?);
         }
         let context = self.context(at.person.actor(), at.person.request);

@@ -20,6 +20,7 @@ mod manage_secrets;
 mod manage_services;
 mod manage_users;
 mod mint;
+mod name_source;
 mod narrow;
 mod once;
 mod refusal;

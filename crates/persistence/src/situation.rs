@@ -7,7 +7,7 @@ use crate::{Result, ceiling, grant};
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::Ceiling;
 use jobpass_domain::decision::Target;
-use jobpass_domain::grant::{Grant, Source as GrantSource};
+use jobpass_domain::grant::Grant;
 use jobpass_domain::ids::{GroupId, ProjectId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::replay::{Situation, Source};
@@ -113,11 +113,7 @@ impl Grants {
         let mut by_place = HashMap::<_, Vec<Grant>>::new();
         for row in rows {
             let grant = row.columns.0.into_grant(catalogue)?;
-            let source = match &grant.source {
-                GrantSource::Project(project) => project.0,
-                GrantSource::Group { group, .. } => group.0,
-            };
-            by_place.entry((row.place, source)).or_default().push(grant);
+            by_place.entry((row.place, grant.source.id())).or_default().push(grant);
         }
         Ok(Grants(by_place))
     }
