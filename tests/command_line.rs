@@ -37,6 +37,8 @@ fn data_dir() -> TempDir {
 struct Process {
     child: Child,
     url: String,
+    /// What it logs.
+    log: mpsc::Receiver<String>,
 }
 
 impl Process {
@@ -55,7 +57,7 @@ impl Process {
         while let Ok(line) = told.recv_timeout(PATIENCE) {
             if let Some((_, address)) = line.split_once("listening on ") {
                 let url = address.split_whitespace().next().unwrap().to_owned();
-                return Process { child, url };
+                return Process { child, url, log: told };
             }
             seen.push_str(&line);
             seen.push('\n');
@@ -76,6 +78,14 @@ impl Process {
         let (said, told) = mpsc::channel();
         std::thread::spawn(move || said.send(self.child.wait()));
         told.recv_timeout(PATIENCE).expect("the server does not end").unwrap().code()
+    }
+
+    /// Stopped, and all that it has logged since it listened.
+    fn stopped(mut self) -> String {
+        self.signal("-TERM");
+        let said: Vec<_> = self.log.iter().collect();
+        self.ended();
+        said.join("\n")
     }
 
     async fn status(&self, path: &str) -> u16 {
@@ -166,6 +176,24 @@ async fn a_database_by_url() {
     assert_eq!(create_group(&server, token.trim_end(), "acme").await, 201);
     server.signal("-TERM");
     assert_eq!(server.ended(), Some(0));
+}
+
+#[tokio::test]
+async fn no_token_is_logged_wherever_it_stands() {
+    let db = test_db().await;
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log", "debug"];
+    let server = Process::start(jobpass().args(serve).env("DATABASE_URL", db.url()));
+    let secret = "Yv3fQ0mKx7";
+    let tokens = ["jpj", "jpr", "jps", "jpu"].map(|kind| format!("{kind}_{}", secret.repeat(5)));
+    for token in &tokens {
+        for path in [format!("/v1/jobs/{token}/finish"), format!("/v1/projects/{token}"), format!("/x/a{token}%2Fb")] {
+            assert!([401, 404, 405].contains(&server.status(&path).await), "{path}");
+        }
+        assert_eq!(server.status(&format!("/v1/projects/{}", token.replace('_', "%5F"))).await, 401);
+    }
+    let log = server.stopped();
+    assert!(log.contains("/v1/projects/jpj_[hidden]"), "{log}");
+    assert!(!log.contains(secret), "{log}");
 }
 
 /// What a command that fails says on standard error.

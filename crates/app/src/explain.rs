@@ -2,7 +2,7 @@
 
 use crate::authorize::{asked, names};
 use crate::draft_grant::DraftSource;
-use crate::{App, ProjectAccess, Refusal};
+use crate::{App, GrantPlace, ProjectAccess, Refusal};
 use jobpass_domain::ceiling::When;
 use jobpass_domain::explain::{Explanation, Hypothesis, explain};
 use jobpass_domain::grant::{SavedGrant, Source};
@@ -55,9 +55,9 @@ impl App {
         let catalogue = self.reload_catalogue().await?;
         let asked = asked(&draft.permissions, &catalogue)?;
         let names = names(draft.resource_name.as_deref(), &draft.resource_names, asked, &catalogue)?;
-        let named = DraftSource { project: Some(draft.source.clone()), group: None, except: vec![] };
+        let named = DraftSource { project: Some(draft.source.clone()), group: None, except: vec![], id: None };
         let missing = || Refusal::invalid("/source", "not_found", "there is no such project");
-        let source = match self.source(&by.person, &named).await {
+        let source = match self.source(&GrantPlace::from(by.clone()), &named).await {
             Ok(Source::Project(id)) => id,
             Ok(Source::Group { .. }) | Err(Refusal::Invalid(_)) => return Err(missing()),
             Err(other) => return Err(other),

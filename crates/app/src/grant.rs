@@ -30,8 +30,13 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&SavedGrant) -> Rendered,
     ) -> Result<Done<Rendered>, Refusal> {
+        // What is only rehearsed is not kept for a repeated call.
+        let idempotency = idempotency.filter(|_| !how.dry_run);
+        if let Some(kept) = self.replayed(idempotency, at.person.user.id.0).await? {
+            return Ok(Done::Made(kept));
+        }
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let checked = self.check_draft(at, None, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         let limit = self.settings.limits.grants;
         let work = async |tx: &mut Tx| {
@@ -41,8 +46,6 @@ impl App {
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
             Ok((render(&made), Life::default()))
         };
-        // What is only rehearsed is not kept for a repeated call.
-        let idempotency = idempotency.filter(|_| !how.dry_run);
         let work = async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await;
         self.change(context, at.touched(), how, work).await
     }
@@ -57,7 +60,7 @@ impl App {
     ) -> Result<Done<SavedGrant>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         self.find_grant(at.place, id).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let checked = self.check_draft(at, Some(id), draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
@@ -107,7 +110,7 @@ impl App {
         let catalogue = self.catalogue_of(drafts).await?;
         let mut wanted = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.iter().enumerate() {
-            let checked = self.check_draft(&at.person, draft, &catalogue).await;
+            let checked = self.check_draft(at, None, draft, &catalogue).await;
             wanted.push(checked.map_err(|refusal| within(refusal, &format!("/items/{index}")))?);
         }
         let context = self.context(at.person.actor(), at.person.request);

@@ -611,7 +611,7 @@ pub(crate) fn new_grant(
         Source::Group { .. } => (None, path),
     };
     api::NewGrant {
-        source: api::NewSource { project, group, except: vec![] },
+        source: api::NewSource { project, group, except: vec![], id: None },
         permissions: api::Permissions::List(permissions),
         conditions: self::conditions(conditions),
         selectors: BTreeMap::new(),

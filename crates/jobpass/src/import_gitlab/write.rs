@@ -92,7 +92,7 @@ mod tests {
         for path in ["1e3", "0x1f", "null", "true", "no", "1.5", "2026-01-31", "1_000", "0o7", "a/b", "7/8", &long] {
             let label = || Label::parse(path).unwrap();
             let conditions = Conditions { within_actor_role: true, ..Conditions::default() };
-            let source = NewSource { project: None, group: Some(label()), except: vec![label()] };
+            let source = NewSource { project: None, group: Some(label()), except: vec![label()], id: None };
             let grants = vec![grant(source, conditions)];
             let project = Project::new(Some(Mode::Legacy), grants);
             let yaml = File::new([(Path::parse(path).unwrap(), project)].into()).to_yaml().unwrap();
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn defaults_are_left_out() {
-        let source = NewSource { project: Some(Label::parse("a/b").unwrap()), group: None, except: vec![] };
+        let source = NewSource { project: Some(Label::parse("a/b").unwrap()), group: None, except: vec![], id: None };
         let mut one = grant(source, Conditions::default());
         one.note = None;
         let file = File::new([(Path::parse("a/lib").unwrap(), Project::new(None, vec![one]))].into());
