@@ -213,6 +213,31 @@ async fn a_taken_port_is_told() {
     assert!(told.contains(&address) && told.contains("--listen"), "{told}");
 }
 
+/// The first line that a server which finds no database says about it.
+fn waiting(url: &str) -> String {
+    let mut command = jobpass();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", url);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let line = log.lines().map_while(Result::ok).find(|line| line.contains("database")).unwrap_or_default();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_told_by_where_and_why() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let told = waiting(&format!("postgres://jobpass:hunter2@127.0.0.1:{port}/jobpass"));
+    assert!(told.contains(&format!("127.0.0.1:{port}")) && told.contains("refused"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    let told = waiting("postgres://jobpass:hunter2@nowhere.invalid/jobpass");
+    assert!(told.contains("nowhere.invalid:5432") && !told.contains("hunter2"), "{told}");
+    let told = waiting("postgres://jobpass:hunter2@localhost/jobpass?host=/nowhere");
+    assert!(told.contains("/nowhere") && !told.contains("hunter2"), "{told}");
+}
+
 #[test]
 fn plain_http_stays_on_loopback() {
     let told = failed(jobpass().args(["serve", "--listen", "0.0.0.0:0"]));

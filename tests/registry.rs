@@ -140,6 +140,34 @@ async fn a_deletion_is_seen_by_the_owners_of_the_group_above() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_or_moved_leaves_its_history_to_the_groups_above() {
+    let world = World::new().await;
+    let (server, admin, owner) = (&world.server, world.admin(), world.person("owner"));
+    group(&world, "acme/team").await;
+    let api = project(&world, "acme/team/api").await.text_at("/id");
+    let web = server.get("/v1/projects/acme%2Fweb", admin).await.text_at("/id");
+    for path in [&api, &web] {
+        server.patch(&format!("/v1/projects/{path}"), admin, json!({ "mode": "audit" })).await.expect(200);
+    }
+    let history = async |group: &str, person: &str, project: &str| {
+        let events = server.get(&format!("/v1/audit-events?group={group}&limit=1000"), person).await.expect(200);
+        let events = events.json["items"].as_array().unwrap().clone();
+        events.iter().filter(|event| event["project_id"] == project).count()
+    };
+    let before = (history("acme", owner, &api).await, history("acme", owner, &web).await);
+    server.delete(&format!("/v1/projects/{api}"), admin).await.expect(204);
+    server.delete("/v1/groups/acme%2Fteam", admin).await.expect(204);
+    server.patch(&format!("/v1/projects/{web}"), admin, json!({ "path": "other/web" })).await.expect(200);
+    assert_eq!((history("acme", owner, &api).await, history("acme", owner, &web).await), before);
+    // And what was before it came is not the new group's to read.
+    assert_eq!(history("other", world.person("stranger"), &web).await, 1);
+    // Events of before the chain was kept are found as they lie now.
+    sqlx::query("update audit_events set chain = null").execute(&mut server.sql().await).await.unwrap();
+    assert_eq!(history("other", world.person("stranger"), &web).await, before.1 + 1);
+    assert_eq!(history("acme", owner, &api).await, 0);
+}
+
+#[tokio::test]
 async fn audit_events_are_the_owners_and_the_administrators() {
     let world = World::new().await;
     let server = &world.server;
