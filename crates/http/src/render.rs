@@ -569,10 +569,10 @@ fn weighed_ceiling(weighed: &WeighedCeiling, told: &Explained) -> api::WeighedCe
     let known = told.ceilings.get(&weighed.ceiling);
     api::WeighedCeiling {
         id: weighed.ceiling.0,
-        side: if weighed.on_source { Side::Source } else { Side::Target },
+        side: known.map_or(Side::Source, |(_, saved)| saved.side),
         on: known.map(|(path, _)| path.clone()),
         applies: weighed.applies,
-        when: known.map(|(_, when)| self::when(when)),
+        when: known.map(|(_, saved)| self::when(&saved.ceiling.when)),
         takes: told.catalogue.expand(weighed.takes),
     }
 }
