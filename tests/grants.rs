@@ -2,6 +2,7 @@
 //! are told apart.
 
 use crate::support::{Reply, World, merge};
+use jobpass_persistence::question;
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -359,6 +360,25 @@ async fn no_more_than_10_000_grants_live_in_one_place() {
     post(&world, json!({})).await.refused(409, "too_many_grants");
     let items = vec![body(json!({})); 10_001];
     put_if(&world, GRANTS, "*", json!({ "items": items })).await.refused(409, "too_many_grants");
+}
+
+/// However many there are on a project, a decision reads those that can match the source.
+#[tokio::test]
+async fn only_grants_that_can_match_the_source_are_loaded() {
+    let world = World::new().await;
+    post(&world, json!({})).await.expect(201);
+    post(&world, json!({ "source": { "project": null, "group": "acme" } })).await.expect(201);
+    let other = json!({ "source": { "project": "other/app" }, "permissions": ["jobs:read"] });
+    let id = world.server.post(GRANTS, world.admin(), other).await.expect(201).text_at("/id");
+    let more = "insert into grants select (jsonb_populate_record(g, jsonb_build_object('id', gen_random_uuid()))).* from grants g, generate_series(2, 9998) where g.id = $1";
+    sqlx::query(more).bind(uuid::Uuid::parse_str(&id).unwrap()).execute(&mut world.server.sql().await).await.unwrap();
+    let token = world.token("p1").await;
+    let parsed = jobpass_domain::token::parse(&token).unwrap();
+    let catalogue = jobpass_domain::Catalogue::default();
+    let mut sql = world.server.sql().await;
+    let loaded = question::load(&mut sql, parsed.hour, parsed.hash, Some("acme/lib"), &catalogue).await.unwrap();
+    assert_eq!(loaded.target.unwrap().grants.len(), 2);
+    assert_eq!(world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json["allowed"], true);
 }
 
 // ── Sources ──────────────────────────────────────────────────────────────────────────────────────────
