@@ -25,6 +25,9 @@ const SOURCE: ProjectId = ProjectId(Uuid::from_u128(1));
 /// An odd number, so that the median is one of them.
 const ROUNDS: usize = 15;
 
+/// What is measured, by its name.
+type Case<'a> = (&'a str, Box<dyn Fn() + 'a>);
+
 fn main() {
     // `cargo test` runs this, too, without `--bench`.
     let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 1 };
@@ -35,7 +38,7 @@ fn main() {
     let for_one: Vec<Grant> = all.iter().map(|one| Grant { source: Source::Project(SOURCE), ..one.clone() }).collect();
     let [ten, unfiltered, worst] = [loaded, all, for_one].map(target);
     let text = "jpj_0000000000000000000000000000000000000000000000000";
-    let cases: Vec<(&str, Box<dyn Fn()>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("floor: sha-256 of a token", Box::new(|| hash(text))),
         ("decide: 10,000 on the target, the 10 that can match loaded", Box::new(|| ask(&token, &ten))),
         ("decide: 10,000 on the target, had all been loaded", Box::new(|| ask(&token, &unfiltered))),
@@ -101,14 +104,14 @@ fn target(grants: Vec<Grant>) -> Target {
 
 /// Every thousandth is for this source; each with a condition or two, as people write them.
 fn grant(n: u128) -> Grant {
-    let source = if n % 1_000 == 0 { SOURCE } else { ProjectId(Uuid::from_u128(1_000 + n)) };
+    let source = if n.is_multiple_of(1_000) { SOURCE } else { ProjectId(Uuid::from_u128(1_000 + n)) };
     Grant {
         id: GrantId(Uuid::from_u128(n)),
         source: Source::Project(source),
         permissions: PermissionSet::of(slots::PACKAGES, &[Action::Read, Action::Create]),
         conditions: Conditions {
-            refs: (n % 2 == 0).then(|| vec![RefPattern::parse("release/*").expect("a pattern")]),
-            protected_refs_only: n % 3 == 0,
+            refs: n.is_multiple_of(2).then(|| vec![RefPattern::parse("release/*").expect("a pattern")]),
+            protected_refs_only: n.is_multiple_of(3),
             ..Conditions::default()
         },
         selectors: Selectors::default(),
