@@ -179,6 +179,16 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "project_explain" => call(format!("{web}/explain"))
             .json(json!({ "source": "acme/web", "ref": "main", "permissions": ["packages:read"] })),
         "usage_list" => call(format!("{web}/usage")),
+        "project_configuration_read" => call(format!("{web}/configuration")),
+        "project_configuration_put" => {
+            let body = json!({ "mode": "audit", "grants": [new_grant()] });
+            call(format!("{}/configuration", make.project().await)).json(body).if_match()
+        }
+        "group_configuration_read" => call(format!("{acme}/configuration")),
+        "group_configuration_put" => {
+            let body = json!({ "grants": [new_grant()] });
+            call(format!("{}/configuration", make.group().await)).json(body).if_match()
+        }
         "project_member_list" => call(format!("{web}/members")),
         "project_member_put" => call(format!("{web}/members/{}", make.user().await)).json(json!({ "role": "guest" })),
         "project_member_delete" => {

@@ -17,6 +17,7 @@ mod callers;
 mod ceilings;
 mod client_authentication;
 mod command_line;
+mod configuration;
 mod decisions;
 mod derived;
 mod explain;

@@ -4,6 +4,7 @@
 mod authorize;
 mod catalogue;
 mod ceiling;
+mod configuration;
 mod explain;
 mod grant;
 mod job_token;
@@ -18,6 +19,7 @@ mod usage;
 pub use authorize::*;
 pub use catalogue::*;
 pub use ceiling::*;
+pub use configuration::*;
 pub use explain::*;
 pub use grant::*;
 pub use job_token::*;

@@ -52,6 +52,10 @@ wire! {
         dry_run: bool,
         changes: Vec<PlannedChange>,
         impact: Impact,
+        /// Of a configuration: the whole of it, as it would be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        after: Option<serde_json::Value>,
     }
 
     /// What an audit event would record.

@@ -103,16 +103,8 @@ impl App {
         how: How,
         still: impl Fn(i64) -> bool,
     ) -> Result<Done<(Vec<SavedGrant>, i64)>, Refusal> {
-        let limit = self.settings.limits.grants;
-        if drafts.len() > limit {
-            return Err(Conflict::TooManyGrants { limit, count: drafts.len() }.into());
-        }
         let catalogue = self.catalogue_of(drafts).await?;
-        let mut wanted = Vec::with_capacity(drafts.len());
-        for (index, draft) in drafts.iter().enumerate() {
-            let checked = self.check_draft(at, None, draft, &catalogue).await;
-            wanted.push(checked.map_err(|refusal| within(refusal, &format!("/items/{index}")))?);
-        }
+        let wanted = self.check_drafts(at, "/items", drafts, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/items", &wanted).await?;
@@ -121,25 +113,58 @@ impl App {
                 return Err(Refusal::PreconditionFailed);
             }
             tx.nothing_to_audit();
-            let (superfluous, missing) = difference(all(tx, at.place, &catalogue).await?, wanted.clone());
-            for old in superfluous {
-                remove(tx, &old, &catalogue).await?;
-            }
-            for new in missing {
-                insert(tx, at, new, &catalogue).await?;
-            }
+            let there = all(tx, at.place, &catalogue).await?;
+            make_equal(tx, at, difference(there, wanted.clone()), &catalogue).await?;
             Ok((all(tx, at.place, &catalogue).await?, revision))
         })
         .await
     }
+
+    /// Checks a whole list; the faults point into it.
+    pub(crate) async fn check_drafts(
+        &self,
+        at: &GrantPlace,
+        pointer: &str,
+        drafts: &[DraftGrant],
+        catalogue: &Catalogue,
+    ) -> Result<Vec<Checked>, Refusal> {
+        let limit = self.settings.limits.grants;
+        if drafts.len() > limit {
+            return Err(Conflict::TooManyGrants { limit, count: drafts.len() }.into());
+        }
+        let mut wanted = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.iter().enumerate() {
+            let checked = self.check_draft(at, None, draft, catalogue).await;
+            wanted.push(checked.map_err(|refusal| within(refusal, &format!("{pointer}/{index}")))?);
+        }
+        Ok(wanted)
+    }
 }
 
 /// What is there and not wanted, and what is wanted and not there.
-fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> (Vec<SavedGrant>, Vec<Checked>) {
+pub(crate) type Difference = (Vec<SavedGrant>, Vec<Checked>);
+
+/// Deletes what is superfluous and makes what is missing; the place is held.
+pub(crate) async fn make_equal(
+    tx: &mut Tx,
+    at: &GrantPlace,
+    (superfluous, missing): Difference,
+    catalogue: &Catalogue,
+) -> Result<(), Refusal> {
+    for old in superfluous {
+        remove(tx, &old, catalogue).await?;
+    }
+    for new in missing {
+        insert(tx, at, new, catalogue).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> Difference {
     let mut superfluous = Vec::new();
     for old in there {
         match wanted.iter().position(|new| is_same(&old, new)) {
-            Some(index) => drop(wanted.swap_remove(index)),
+            Some(index) => drop(wanted.remove(index)),
             None => superfluous.push(old),
         }
     }
@@ -159,7 +184,7 @@ fn is_same(old: &SavedGrant, new: &Checked) -> bool {
 }
 
 /// Holds what grants name until they are written, before any place is held: what is deleted takes the same order.
-async fn hold_named<'a>(
+pub(crate) async fn hold_named<'a>(
     tx: &mut Tx,
     pointer: &str,
     grants: impl IntoIterator<Item = &'a Checked>,

@@ -3,7 +3,9 @@
 use crate::{App, Person, Refusal};
 use jobpass_domain::Role;
 use jobpass_domain::audit::Change;
+use jobpass_domain::ids::UserId;
 use jobpass_domain::place::Place;
+use jobpass_domain::text::UserName;
 use jobpass_domain::user::User;
 use jobpass_persistence::{Tx, member, user};
 use serde_json::json;
@@ -13,8 +15,7 @@ impl App {
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let user = user::lock(tx, name).await?.ok_or(Refusal::NotFound)?;
-            let before = member::put(tx, user.id, place, role).await?;
-            tx.audit(&changed(&user, place, before, Some(role))).await?;
+            set(tx, place, &user, role).await?;
             Ok(user)
         })
         .await
@@ -24,20 +25,30 @@ impl App {
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let user = user::lock(tx, name).await?.ok_or(Refusal::NotFound)?;
-            let before = member::remove(tx, user.id, place).await?.ok_or(Refusal::NotFound)?;
-            tx.audit(&changed(&user, place, Some(before), None)).await.map_err(Refusal::from)
+            remove(tx, place, (user.id, &user.name)).await
         })
         .await
     }
 }
 
-fn changed(user: &User, place: Place, before: Option<Role>, after: Option<Role>) -> Change {
-    let describe = |role: Role| json!({ "user": user.name, "role": role }).to_string();
+/// Sets a member's role; the user is held.
+pub(crate) async fn set(tx: &mut Tx, place: Place, user: &User, role: Role) -> Result<(), Refusal> {
+    let before = member::put(tx, user.id, place, role).await?;
+    Ok(tx.audit(&changed((user.id, &user.name), place, before, Some(role))).await?)
+}
+
+pub(crate) async fn remove(tx: &mut Tx, place: Place, user: (UserId, &UserName)) -> Result<(), Refusal> {
+    let before = member::remove(tx, user.0, place).await?.ok_or(Refusal::NotFound)?;
+    Ok(tx.audit(&changed(user, place, Some(before), None)).await?)
+}
+
+fn changed((id, name): (UserId, &UserName), place: Place, before: Option<Role>, after: Option<Role>) -> Change {
+    let describe = |role: Role| json!({ "user": name, "role": role }).to_string();
     let action = if after.is_some() { "member.set" } else { "member.removed" };
     Change {
         action,
         subject_kind: "user",
-        subject: user.id.0,
+        subject: id.0,
         place,
         before: before.map(describe),
         after: after.map(describe),

@@ -82,15 +82,7 @@ impl App {
                 claim_paths(tx, &person, &paths).await?;
                 (new.path, parent) = (path.clone(), target);
             }
-            let wanted = new.path.clone();
-            let new = group::update(tx, &new, parent).await.map_err(path_refusal)?;
-            if new.path != wanted {
-                // What lies above was renamed meanwhile.
-                return Err(Refusal::PreconditionFailed);
-            }
-            let updated = changed("group.updated", &new, Some(describe(&old)), Some(describe(&new)));
-            tx.audit(&Change { reason: change.reason.clone(), ..updated }).await?;
-            Ok(new)
+            save(tx, &old, (&new, parent), change).await
         })
         .await
     }
@@ -158,6 +150,31 @@ impl App {
 /// The group that this one lies in.
 fn above(group: &Group) -> Option<GroupId> {
     group.chain.iter().rev().nth(1).copied()
+}
+
+/// Changes what a group is set to, where it stays; one that is set so already is left alone. The row is held.
+pub(crate) async fn set(tx: &mut Tx, old: &Group, change: &GroupChange) -> Result<Group, Refusal> {
+    let wanted = Group { floor: change.floor.unwrap_or(old.floor), ..old.clone() };
+    if wanted == *old {
+        return Ok(wanted);
+    }
+    save(tx, old, (&wanted, above(old)), change).await
+}
+
+async fn save(
+    tx: &mut Tx,
+    old: &Group,
+    (wanted, parent): (&Group, Option<GroupId>),
+    change: &GroupChange,
+) -> Result<Group, Refusal> {
+    let new = group::update(tx, wanted, parent).await.map_err(path_refusal)?;
+    if new.path != wanted.path {
+        // What lies above was renamed meanwhile.
+        return Err(Refusal::PreconditionFailed);
+    }
+    let updated = changed("group.updated", &new, Some(describe(old)), Some(describe(&new)));
+    tx.audit(&Change { reason: change.reason.clone(), ..updated }).await?;
+    Ok(new)
 }
 
 /// A path that was deleted or renamed away is retired: only an administrator takes it again.

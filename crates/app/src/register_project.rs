@@ -113,22 +113,7 @@ impl App {
                 claim_paths(tx, &person, &[path.to_string()]).await?;
                 (wanted.path, group) = (path.clone(), target);
             }
-            project::update(tx, &wanted, group).await.map_err(path_refusal)?;
-            let new = reread(tx, old.id).await?;
-            if new.path != wanted.path {
-                // What lies above was renamed meanwhile.
-                return Err(Refusal::PreconditionFailed);
-            }
-            check_floor(&new, change.mode)?;
-            tx.audit(&changed(
-                "project.updated",
-                &new,
-                Some(describe(&old)),
-                Some(describe(&new)),
-                change.reason.clone(),
-            ))
-            .await?;
-            Ok(new)
+            save(tx, &old, (&wanted, group), change).await
         })
         .await
     }
@@ -187,6 +172,36 @@ impl App {
     }
 }
 
+/// Changes what a project is set to, where it stays; one that is set so already is left alone. The row is held.
+pub(crate) async fn set(tx: &mut Tx, old: &Project, change: &ProjectChange) -> Result<Project, Refusal> {
+    let wanted = apply(old, change);
+    if wanted == *old {
+        return Ok(wanted);
+    }
+    let group = old.chain.last().copied().ok_or(Refusal::NotFound)?;
+    // A mode below the floor that is there already is not asked for.
+    let mode = change.mode.filter(|mode| *mode != old.mode);
+    save(tx, old, (&wanted, group), &ProjectChange { mode, ..change.clone() }).await
+}
+
+async fn save(
+    tx: &mut Tx,
+    old: &Project,
+    (wanted, group): (&Project, GroupId),
+    change: &ProjectChange,
+) -> Result<Project, Refusal> {
+    project::update(tx, wanted, group).await.map_err(path_refusal)?;
+    let new = reread(tx, old.id).await?;
+    if new.path != wanted.path {
+        // What lies above was renamed meanwhile.
+        return Err(Refusal::PreconditionFailed);
+    }
+    check_floor(&new, change.mode)?;
+    let (before, after) = (Some(describe(old)), Some(describe(&new)));
+    tx.audit(&changed("project.updated", &new, before, after, change.reason.clone())).await?;
+    Ok(new)
+}
+
 async fn reread(tx: &mut Tx, id: ProjectId) -> Result<Project, Refusal> {
     project::find(tx.on(), &id.to_string()).await?.ok_or(Refusal::NotFound)
 }
@@ -209,7 +224,11 @@ fn check_floor(project: &Project, asked: Option<Mode>) -> Result<(), Refusal> {
     if asked.is_some_and(|mode| mode < project.floor) { Err(Conflict::ModeBelowFloor.into()) } else { Ok(()) }
 }
 
-fn check_patterns(refs: Option<&[RefPattern]>, environments: Option<&[Glob]>, most: usize) -> Result<(), Refusal> {
+pub(crate) fn check_patterns(
+    refs: Option<&[RefPattern]>,
+    environments: Option<&[Glob]>,
+    most: usize,
+) -> Result<(), Refusal> {
     let counts = [("/protected_refs", refs.map(<[_]>::len)), ("/protected_environments", environments.map(<[_]>::len))];
     let faults: Vec<_> = counts
         .into_iter()

@@ -39,12 +39,14 @@ impl Default for How {
 #[derive(Debug)]
 pub enum Done<T> {
     Made(T),
-    Rehearsed(Rehearsal),
+    Rehearsed(Rehearsal<T>),
 }
 
 /// What a change would be.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct Rehearsal<T> {
+    /// What would be answered.
+    pub after: T,
     /// What the audit events would say.
     pub changes: Vec<Change>,
     pub forecast: Forecast,
@@ -116,8 +118,8 @@ impl App {
             Ok::<_, Refusal>((answer, impact.is_safe(), forecast))
         };
         if how.dry_run {
-            let ((_, _, forecast), changes) = self.db.rehearsal(context, watched).await?;
-            return Ok(Done::Rehearsed(Rehearsal { changes, forecast }));
+            let ((after, _, forecast), changes) = self.db.rehearsal(context, watched).await?;
+            return Ok(Done::Rehearsed(Rehearsal { after, changes, forecast }));
         }
         self.transaction(context, async |tx: &mut Tx| match watched(tx).await? {
             (answer, true, _) => Ok(Done::Made(answer)),

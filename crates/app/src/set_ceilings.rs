@@ -37,23 +37,28 @@ impl App {
         still: impl Fn(&[SavedCeiling]) -> bool,
     ) -> Result<Done<Vec<SavedCeiling>>, Refusal> {
         let catalogue = self.reload_catalogue().await?;
-        self.check_ceilings(drafts, &catalogue)?;
+        self.check_ceilings("/items", drafts, &catalogue)?;
         let context = self.context(person.actor(), person.request);
         let touched = Touched { place, sources_too: true };
         self.change(context, (touched, false), how, async |tx: &mut Tx| {
-            replace(tx, place, drafts, &catalogue, still).await
+            replace(tx, place, ("/items", drafts), &catalogue, still).await
         })
         .await
     }
 
-    pub(crate) fn check_ceilings(&self, drafts: &[DraftCeiling], catalogue: &Catalogue) -> Result<(), Refusal> {
+    pub(crate) fn check_ceilings(
+        &self,
+        pointer: &str,
+        drafts: &[DraftCeiling],
+        catalogue: &Catalogue,
+    ) -> Result<(), Refusal> {
         let limits = self.settings.limits;
         if drafts.len() > limits.ceilings {
             let detail = format!("{} ceilings; at most {}", drafts.len(), limits.ceilings);
-            return Err(Refusal::invalid("/items", "too_many", detail));
+            return Err(Refusal::invalid(pointer, "too_many", detail));
         }
         for (index, draft) in drafts.iter().enumerate() {
-            check(draft, limits.patterns, catalogue).map_err(|fault| within(fault, &format!("/items/{index}")))?;
+            check(draft, limits.patterns, catalogue).map_err(|fault| within(fault, &format!("{pointer}/{index}")))?;
         }
         Ok(())
     }
@@ -98,7 +103,7 @@ async fn hold(tx: &mut Tx, place: Place) -> Result<(), Refusal> {
 pub(crate) async fn replace(
     tx: &mut Tx,
     place: Place,
-    drafts: &[DraftCeiling],
+    (pointer, drafts): (&str, &[DraftCeiling]),
     catalogue: &Catalogue,
     still: impl Fn(&[SavedCeiling]) -> bool,
 ) -> Result<Vec<SavedCeiling>, Refusal> {
@@ -107,7 +112,7 @@ pub(crate) async fn replace(
     if !still(&before) {
         return Err(Refusal::PreconditionFailed);
     }
-    let after = wanted(tx, &before, drafts, catalogue)?;
+    let after = wanted(tx, &before, (pointer, drafts), catalogue)?;
     if before == after {
         tx.nothing_to_audit();
         return Ok(after);
@@ -130,7 +135,7 @@ pub(crate) async fn replace(
 fn wanted(
     tx: &Tx,
     before: &[SavedCeiling],
-    drafts: &[DraftCeiling],
+    (pointer, drafts): (&str, &[DraftCeiling]),
     catalogue: &Catalogue,
 ) -> Result<Vec<SavedCeiling>, Refusal> {
     let mut left: Vec<&SavedCeiling> = before.iter().collect();
@@ -145,7 +150,7 @@ fn wanted(
             (None, None) => CeilingId(id_at(tx.now())),
             (None, Some(_)) => {
                 return Err(Refusal::invalid(
-                    format!("/items/{index}/id"),
+                    format!("{pointer}/{index}/id"),
                     "not_found",
                     "there is no such ceiling here",
                 ));

@@ -94,7 +94,7 @@ fn add_paging(operation: &mut Operation) {
 }
 
 /// The changes that can be rehearsed, by the operation's name: what their extractor takes.
-const REHEARSED: [&str; 15] = [
+const REHEARSED: [&str; 17] = [
     "project_update",
     "group_update",
     "project_grant_create",
@@ -110,6 +110,8 @@ const REHEARSED: [&str; 15] = [
     "instance_ceilings_put",
     "instance_settings_put",
     "suggestions_apply",
+    "project_configuration_put",
+    "group_configuration_put",
 ];
 
 /// `dry_run` and its like; and that a dry run answers something else.

@@ -25,7 +25,7 @@ use jobpass_domain::route::{Demand, Route, RouteTable, SavedTable};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::suggest::Evidence;
-use jobpass_domain::text::Label;
+use jobpass_domain::text::{Label, Note};
 use jobpass_domain::usage::What;
 use jobpass_domain::user::{Member, User, UserToken};
 use jobpass_domain::{Reason, Secret};
@@ -373,6 +373,33 @@ fn ceiling(saved: &SavedCeiling) -> api::Ceiling {
     api::Ceiling { id: saved.ceiling.id.0, side: saved.side, when, at_most: saved.at_most.clone() }
 }
 
+/// Grants as they could be put again, with nothing of their own.
+pub(crate) fn written_grants(grants: &[SavedGrant], catalogue: &Catalogue) -> Vec<api::NewGrant> {
+    grants.iter().map(|saved| written_grant(saved, catalogue)).collect()
+}
+
+fn written_grant(saved: &SavedGrant, catalogue: &Catalogue) -> api::NewGrant {
+    let permissions = catalogue.format(saved.grant.permissions);
+    let plain = new_grant(&saved.grant.source, &saved.source_path, permissions, &saved.grant.conditions);
+    let except = saved.except_paths.iter().filter_map(|path| Label::parse(path.clone()).ok()).collect();
+    api::NewGrant {
+        source: api::NewSource { except, ..plain.source },
+        permissions: if saved.everything { api::Permissions::Everything } else { plain.permissions },
+        selectors: selectors(&saved.grant, catalogue),
+        expires_at: saved.grant.expires_at,
+        note: Some(saved.note.clone()).filter(|note| !note.is_empty()).and_then(|note| Note::parse(note).ok()),
+        ..plain
+    }
+}
+
+pub(crate) fn written_ceilings(ceilings: &[SavedCeiling]) -> Vec<api::NewCeiling> {
+    let written = |saved: &SavedCeiling| {
+        let api::Ceiling { id: _, side, when, at_most } = ceiling(saved);
+        api::NewCeiling { id: None, side, when, at_most }
+    };
+    ceilings.iter().map(written).collect()
+}
+
 fn when(when: &When) -> api::When {
     let When { refs, protected, environments, triggers, from_fork, vouched_by } = when.clone();
     api::When { refs, protected, environments, triggers, from_fork, vouched_by }
@@ -413,7 +440,7 @@ pub(crate) fn usage_entry(listed: &ListedUse) -> api::UsageEntry {
     }
 }
 
-pub(crate) fn dry_run(rehearsal: &Rehearsal) -> api::DryRun {
+pub(crate) fn dry_run<T>(rehearsal: &Rehearsal<T>) -> api::DryRun {
     let json = |text: &Option<String>| text.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let planned = |change: &Change| api::PlannedChange {
         action: change.action.to_owned(),
@@ -425,7 +452,7 @@ pub(crate) fn dry_run(rehearsal: &Rehearsal) -> api::DryRun {
         after: json(&change.after),
     };
     let changes = rehearsal.changes.iter().map(planned).collect();
-    api::DryRun { dry_run: true, changes, impact: impact(&rehearsal.forecast) }
+    api::DryRun { dry_run: true, changes, impact: impact(&rehearsal.forecast), after: None }
 }
 
 pub(crate) fn impact(forecast: &Forecast) -> api::Impact {

@@ -10,9 +10,9 @@ use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
-    audit_event::*, authorize::*, catalogue::*, ceiling::*, explain::*, grant::*, group::*, health::*, instance::*,
-    job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*, service::*, suggestion::*,
-    usage::*, user::*,
+    audit_event::*, authorize::*, catalogue::*, ceiling::*, configuration::*, explain::*, grant::*, group::*,
+    health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*,
+    service::*, suggestion::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -66,6 +66,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(group_ceilings_read, group_ceilings_put))
         .routes(routes!(instance_ceilings_read, instance_ceilings_put))
         .routes(routes!(instance_settings_read, instance_settings_put))
+        .routes(routes!(project_configuration_read, project_configuration_put))
+        .routes(routes!(group_configuration_read, group_configuration_put))
         // what was used
         .routes(routes!(usage_list))
         .routes(routes!(suggestions_read))

@@ -7,7 +7,7 @@ use jobpass_domain::place::Place;
 use jobpass_domain::text::UserName;
 use jobpass_domain::user::Member;
 use jobpass_domain::{Path, Role};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// The column's number; the order of roles.
@@ -76,7 +76,7 @@ pub async fn remove(tx: &mut Tx, user: UserId, place: Place) -> Result<Option<Ro
 
 /// Members of a place by memberships on it and above it: by name, then from the nearest.
 pub async fn list(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     chain: &[GroupId],
     project: Option<ProjectId>,
     after: Option<&str>,

@@ -226,7 +226,7 @@ pub(super) fn list_tag(revision: i64) -> String {
     format!("grants-{revision}")
 }
 
-fn draft(new: NewGrant) -> DraftGrant {
+pub(super) fn draft(new: NewGrant) -> DraftGrant {
     let text = |label: jobpass_domain::text::Label| String::from(label);
     let conditions = new.conditions;
     DraftGrant {
