@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub use read::{Cursor, Filter, Listed, Pair, Touched, list, pairs, recorded, was_seen};
+pub use read::{Cursor, Listed, Pair, Resolved, Touched, list, pairs, recorded, was_seen};
 pub use write::{add, need};

@@ -12,7 +12,7 @@ use jobpass_domain::provenance::{CredentialScope, Provenance};
 use jobpass_domain::reason::Reason;
 use jobpass_domain::refs::RefType;
 use jobpass_domain::replay::Recorded;
-use jobpass_domain::usage::{Tally, Use, Verdict, What};
+use jobpass_domain::usage::{Filter, Tally, Use, Verdict, What};
 use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -77,27 +77,11 @@ pub async fn recorded(
     rows.into_iter().filter_map(|row| row.recorded(catalogue).transpose()).collect()
 }
 
-/// What is looked for; `None`: whatever it is.
+/// What of a filter names things that only the catalogue and the clock can say.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Path or id.
-    pub source: Option<String>,
-    /// Every action on its own.
+pub struct Resolved {
+    /// Every action on its own; `None`: any.
     pub permissions: Option<Vec<String>>,
-    pub unnamed: Option<bool>,
-    pub allowed: Option<bool>,
-    pub reason: Option<Reason>,
-    pub would_deny: Option<bool>,
-    pub ref_name: Option<String>,
-    pub environment: Option<String>,
-    pub resource_name: Option<String>,
-    pub protected: Option<bool>,
-    pub trigger: Option<Trigger>,
-    pub from_fork: Option<bool>,
-    /// Seen at this time or later.
-    pub since: Option<OffsetDateTime>,
-    /// Seen before this time.
-    pub until: Option<OffsetDateTime>,
     /// Not seen at this time or later.
     pub unused_since: Option<OffsetDateTime>,
 }
@@ -123,7 +107,7 @@ pub struct Listed {
 pub async fn list(
     db: impl PgExecutor<'_>,
     target: ProjectId,
-    filter: &Filter,
+    (filter, resolved): (&Filter, &Resolved),
     after: Option<&Cursor>,
     limit: i64,
     catalogue: &Catalogue,
@@ -159,7 +143,7 @@ pub async fn list(
         target.0,
         filter.source,
         source_id,
-        filter.permissions.as_deref(),
+        resolved.permissions.as_deref(),
         filter.unnamed,
         filter.allowed,
         filter.reason.map(Reason::name),
@@ -175,7 +159,7 @@ pub async fn list(
         after.map(|cursor| cursor.source),
         after.map(|cursor| cursor.permission.as_str()),
         after.map(|cursor| cursor.key),
-        filter.unused_since,
+        resolved.unused_since,
         limit
     )
     .fetch_all(db)
