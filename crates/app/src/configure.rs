@@ -6,8 +6,8 @@ use crate::draft_grant::Checked;
 use crate::grant::{difference, hold_named, make_equal, touch};
 use crate::register_project::check_patterns;
 use crate::{
-    App, Done, DraftCeiling, DraftGrant, GrantPlace, GroupAccess, GroupChange, How, Person, ProjectAccess,
-    ProjectChange, Refusal, grant, manage_members, register_group, register_project, set_ceilings,
+    App, Done, DraftCeiling, DraftGrant, GrantPlace, GroupAccess, GroupChange, How, ProjectAccess, ProjectChange,
+    Refusal, grant, manage_members, register_group, register_project, set_ceilings,
 };
 use jobpass_domain::ceiling::SavedCeiling;
 use jobpass_domain::grant::SavedGrant;
@@ -67,7 +67,7 @@ impl App {
         let change = ProjectChange { path: None, ..draft.settings.clone() };
         let most = self.settings.limits.patterns;
         check_patterns(change.protected_refs.as_deref(), change.protected_environments.as_deref(), most)?;
-        let wanted = self.check_configuration(&at.person, draft).await?;
+        let wanted = self.check_configuration(&at, draft).await?;
         let steps_up = change.mode == Some(Mode::Enforced) && seen.mode != Mode::Enforced;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, (wanted.touched(&at), steps_up), how, async |tx: &mut Tx| {
@@ -98,7 +98,7 @@ impl App {
         let access = access.require(Role::Maintainer)?;
         let (seen, role, at) = (access.group.clone(), access.role, GrantPlace::from(access));
         let change = GroupChange { path: None, ..draft.settings.clone() };
-        let wanted = self.check_configuration(&at.person, draft).await?;
+        let wanted = self.check_configuration(&at, draft).await?;
         let steps_up = change.floor == Some(Mode::Enforced) && seen.floor != Mode::Enforced;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, (wanted.touched(&at), steps_up), how, async |tx: &mut Tx| {
@@ -127,10 +127,10 @@ impl App {
         Ok(self.db.rehearsal(context, read).await?.0)
     }
 
-    async fn check_configuration<C>(&self, person: &Person, draft: &DraftConfiguration<C>) -> Result<Wanted, Refusal> {
+    async fn check_configuration<C>(&self, at: &GrantPlace, draft: &DraftConfiguration<C>) -> Result<Wanted, Refusal> {
         let catalogue = self.reload_catalogue().await?;
         let grants = match &draft.grants {
-            Some(drafts) => Some(self.check_drafts(person, "/grants", drafts, &catalogue).await?),
+            Some(drafts) => Some(self.check_drafts(at, "/grants", drafts, &catalogue).await?),
             None => None,
         };
         if let Some(ceilings) = &draft.ceilings {

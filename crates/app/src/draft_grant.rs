@@ -1,5 +1,6 @@
 //! From what a maintainer wrote to a grant: every name resolved, every fault at its pointer.
 
+use crate::manage_users::future;
 use crate::{App, Fault, Person, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::glob::Glob;
@@ -71,11 +72,21 @@ impl App {
         draft: &DraftGrant,
         catalogue: &Catalogue,
     ) -> Result<Checked, Refusal> {
+        future("/expires_at", draft.expires_at, self.now())?;
+        self.check_all_but_expiry(person, draft, catalogue).await
+    }
+
+    /// For a list that is put back as a whole: what is there already may have expired.
+    pub(crate) async fn check_all_but_expiry(
+        &self,
+        person: &Person,
+        draft: &DraftGrant,
+        catalogue: &Catalogue,
+    ) -> Result<Checked, Refusal> {
         let (permissions, everything) = permissions(&draft.permissions, catalogue)?;
         let most = self.settings.limits.patterns;
         let selectors = selectors(&draft.selectors, permissions, catalogue, most)?;
         conditions(&draft.conditions, most)?;
-        crate::manage_users::future("/expires_at", draft.expires_at, self.now())?;
         let source = self.source(person, &draft.source).await?;
         let id = GrantId(Uuid::nil());
         let conditions = draft.conditions.clone();
