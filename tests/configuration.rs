@@ -163,6 +163,23 @@ async fn a_dry_run_shows_the_whole_as_it_would_be_and_a_step_up_is_guarded() {
     put(&world, &format!("{LIB}?confirm=true"), "maintainer", "*", up).await.expect(200);
 }
 
+/// What has expired since can be put back; what never was there cannot be put.
+#[tokio::test]
+async fn a_grant_that_has_expired_is_no_fault_of_what_is_put_back() {
+    let world = World::new().await;
+    let until = json!({
+        "source": { "project": "acme/web" }, "permissions": ["jobs:read"], "expires_at": "2026-11-24T00:00:00Z",
+    });
+    put(&world, LIB, "maintainer", "*", json!({ "grants": [until] })).await.expect(200);
+    world.server.clock.advance(time::Duration::DAY);
+    let shown = read(&world, LIB).await;
+    put(&world, LIB, "maintainer", shown.header("etag"), shown.json.clone()).await.expect(200);
+    let mut other = until;
+    other["expires_at"] = json!("2026-11-23T23:00:00Z");
+    let refused = put(&world, LIB, "maintainer", "*", json!({ "grants": [shown.json["grants"][0], other] })).await;
+    refused.invalid("/grants/1/expires_at", "past");
+}
+
 #[tokio::test]
 async fn a_mode_below_a_later_floor_can_be_put_back() {
     let world = World::new().await;

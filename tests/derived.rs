@@ -126,7 +126,7 @@ fn the_edges_between_rooms_are_those_of_the_architecture() {
         (app, BTreeSet::from([domain, persistence])),
         (http, BTreeSet::from([domain, api, app])),
         (client, BTreeSet::from([domain, api])),
-        ("jobpass", BTreeSet::from([domain, api, app, http, persistence])),
+        ("jobpass", BTreeSet::from([domain, api, app, http, persistence, client])),
         ("git-server", BTreeSet::from([client])),
     ]);
     assert_eq!(edges, expected);
@@ -195,4 +195,10 @@ fn the_page_of_permissions_is_the_catalogue() {
         let _ = writeln!(page, "| `{}` | {} | {names} | {} |", resource.name, resource.description, aliases.join(", "));
     }
     compare("docs/permissions.md", &page);
+}
+
+#[test]
+fn the_schema_for_editors_is_what_the_file_takes() {
+    let output = Command::new(env!("CARGO_BIN_EXE_jobpass")).arg("schema").output().unwrap();
+    compare("docs/jobpass.schema.json", &String::from_utf8(output.stdout).unwrap());
 }

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod as_code;
 mod bad_input;
 mod bearer;
 mod callers;

@@ -47,4 +47,35 @@ wire! {
         #[serde(default, with = "time::serde::rfc3339::option")]
         updated_at: Option<OffsetDateTime>,
     }
+
+    /// A table as it is written: the text that is put is this, in YAML.
+    #[derive(Default, PartialEq, Eq)]
+    request struct NewRouteTable {
+        /// What paths may begin with; they are read with and without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
+        routes: Vec<NewRoute>,
+    }
+
+    #[derive(Default, PartialEq, Eq)]
+    request struct NewRoute {
+        method: String,
+        /// `:parameter` is one segment, `*glob` one or more, and what stands in `(…)` may be left out.
+        path: String,
+        /// All of them are demanded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permissions: Option<Vec<String>>,
+        /// In place of permissions: described, and never allowed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
+        /// The parameter that is the project.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<String>,
+        /// Resource type to name, with parameters of the path in braces.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        resource_names: BTreeMap<String, String>,
+        /// Further parameters that take `%2F`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        encoded_slash: Vec<String>,
+    }
 }

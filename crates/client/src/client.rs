@@ -1,7 +1,7 @@
 //! One connection pool to one Jobpass, from which each role is made.
 
 use crate::credential::Credential;
-use crate::{Holder, Misconfigured, ResourceService, Runner, Secret};
+use crate::{Holder, Maintainer, Misconfigured, ResourceService, Runner, Secret};
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method};
 use jobpass_domain::ids::RunnerId;
@@ -53,6 +53,12 @@ impl Client {
     pub fn holder(&self, token: Secret) -> Result<Holder, Misconfigured> {
         let credential = Credential::new(Kind::Job, token)?;
         Ok(Holder::new(self.clone(), credential.bearer()?))
+    }
+
+    /// For who sets up projects and groups, with the rights of a user; the token starts with `jpu_`.
+    pub fn maintainer(&self, token: Secret) -> Result<Maintainer, Misconfigured> {
+        let credential = Credential::new(Kind::User, token)?;
+        Ok(Maintainer::new(self.clone(), credential.bearer()?))
     }
 
     pub(crate) fn request(&self, method: Method, segments: &[&str], authorization: &HeaderValue) -> RequestBuilder {

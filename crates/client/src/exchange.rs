@@ -3,13 +3,14 @@
 
 use crate::Error;
 use http::StatusCode;
+use http::header::ETAG;
 use jobpass_api::{OAuthError, Problem};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// Far above every answer to a call of this crate.
-const MAX_ANSWER: usize = 1 << 20;
+/// Above every answer to a call of this crate: a configuration may have as many bytes as one may be put with.
+const MAX_ANSWER: usize = 16 << 20;
 const PAUSE_BEFORE_REPEAT: Duration = Duration::from_millis(200);
 
 /// Which of the two error bodies an endpoint has.
@@ -23,6 +24,7 @@ pub(crate) enum Dialect {
 
 pub(crate) struct Answer {
     status: StatusCode,
+    etag: Option<String>,
     body: Vec<u8>,
 }
 
@@ -30,8 +32,9 @@ pub(crate) struct Answer {
 pub(crate) async fn send(request: RequestBuilder, dialect: Dialect) -> Result<Answer, Error> {
     let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
+    let etag = response.headers().get(ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = bounded(response).await?;
-    if status.is_success() { Ok(Answer { status, body }) } else { Err(refusal(status, &body, dialect)) }
+    if status.is_success() { Ok(Answer { status, etag, body }) } else { Err(refusal(status, &body, dialect)) }
 }
 
 /// Sends, and once more when the connection broke or Jobpass was away for a moment. Only for requests that
@@ -53,6 +56,10 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|_| self.unexpected("not the JSON that belongs here"))
     }
 
+    pub(crate) fn etag(&self) -> Option<&str> {
+        self.etag.as_deref()
+    }
+
     pub(crate) fn unexpected(&self, what: &'static str) -> Error {
         Error::Unexpected { status: self.status.as_u16(), what }
     }
@@ -63,7 +70,7 @@ async fn bounded(mut response: Response) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > MAX_ANSWER {
-            let what = "more than a mebibyte";
+            let what = "more than 16 MiB";
             return Err(Error::Unexpected { status, what });
         }
         body.extend_from_slice(&chunk);

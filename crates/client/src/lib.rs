@@ -1,4 +1,4 @@
-//! The Rust SDK of Jobpass: what a runner, a resource service and the holder of a job token need, and a
+//! The Rust SDK of Jobpass: what a runner, a resource service, the holder of a job token and a maintainer need, and a
 //! [tower layer](layer) that guards a service's routes. It shares the wire with the server and nothing else.
 //!
 //! A credential gives a role, and a role has only the calls that the server takes from it:
@@ -24,6 +24,7 @@ mod error;
 mod exchange;
 mod holder;
 pub mod layer;
+mod maintainer;
 mod runner;
 mod service;
 #[cfg(test)]
@@ -37,5 +38,6 @@ pub use jobpass_api as api;
 pub use jobpass_domain::Secret;
 pub use jobpass_domain::ids;
 pub use jobpass_domain::text;
+pub use maintainer::{Configurable, Maintainer, Put, Tagged};
 pub use runner::{JobToken, Runner};
 pub use service::ResourceService;

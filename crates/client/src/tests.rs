@@ -190,3 +190,51 @@ fn a_role_takes_only_its_own_kind_of_secret() {
     let runner = client.runner(RunnerId(Uuid::nil()), secret(Kind::Runner)).unwrap();
     assert!(!format!("{runner:?}").contains("jpr_"));
 }
+
+fn maintainer(canned: &Canned) -> crate::Maintainer {
+    canned.client().maintainer(secret(Kind::User)).unwrap()
+}
+
+fn listed(paths: &[&str], next: Option<&str>) -> Play {
+    let group =
+        |path: &&str| json!({ "id": ID, "path": path, "floor": "legacy", "created_at": "2026-11-23T10:00:00Z" });
+    ok(&json!({ "items": paths.iter().map(group).collect::<Vec<_>>(), "next": next }))
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_last_page() {
+    let canned = Canned::playing([listed(&["a", "b"], Some("b")), listed(&["c"], None)]).await;
+    let groups = maintainer(&canned).groups().await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.path.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    let requests = canned.requests();
+    assert!(requests[0].starts_with("GET /v1/groups?limit=1000 "), "{}", requests[0]);
+    assert!(requests[1].starts_with("GET /v1/groups?limit=1000&after=b "), "{}", requests[1]);
+}
+
+#[tokio::test]
+async fn what_is_put_names_what_was_read() {
+    let canned =
+        Canned::playing([ok(&json!({ "dry_run": true, "changes": [], "impact": impact() })), problem(412, "x")]).await;
+    let wanted = crate::Tagged { value: jobpass_api::ProjectConfiguration::default(), etag: "\"t\"".to_owned() };
+    let put = crate::Put { confirmed: true, window_days: Some(7) };
+    let dry = maintainer(&canned).rehearse("a/b", &wanted, put).await.unwrap();
+    assert!(dry.changes.is_empty());
+    let stale = maintainer(&canned).put_configuration("a/b", &wanted, put).await.unwrap_err();
+    assert_eq!(stale.status(), Some(412));
+    let [rehearsed, put] = canned.requests().try_into().unwrap();
+    let line = "PUT /v1/projects/a%2Fb/configuration?confirm=true&window_days=7";
+    assert!(rehearsed.starts_with(&format!("{line}&dry_run=true ")) && put.starts_with(&format!("{line} ")), "{put}");
+    assert!(put.contains("if-match: \"t\"\r\n") && put.ends_with("{}"), "{put}");
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_none_and_what_has_no_tag_is_no_answer() {
+    let canned = Canned::playing([problem(404, "not_found"), ok(&json!({}))]).await;
+    let read = async || maintainer(&canned).configuration::<jobpass_api::ProjectConfiguration>("a/b").await;
+    assert!(read().await.unwrap().is_none());
+    assert!(matches!(read().await, Err(Error::Unexpected { .. })));
+}
+
+fn impact() -> serde_json::Value {
+    json!({ "window_days": 90, "would_refuse": [], "would_allow": [], "unknown": [], "left_out": 0 })
+}

@@ -2,7 +2,7 @@
 //! here once: parameters of paths, who may call, and the shape of errors.
 
 use crate::router::operations;
-use jobpass_api::{DryRun, OAuthError, Problem};
+use jobpass_api::{DryRun, NewRouteTable, OAuthError, Problem};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -15,7 +15,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, Required, R
         description = "A token for each CI job that opens only what maintainers granted to it, and dies with the job.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(DryRun, Problem, OAuthError))
+    components(schemas(DryRun, NewRouteTable, Problem, OAuthError))
 )]
 pub(crate) struct ApiDoc;
 

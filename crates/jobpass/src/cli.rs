@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through them")]
 
+use crate::as_code::{self, ApplyArgs, ExportArgs, PlanArgs};
 use crate::database::Opened;
 use crate::import_gitlab::{self, ImportGitlab};
 use crate::settings::DatabaseSettings;
@@ -34,6 +35,11 @@ enum Command {
     BootstrapAdmin(DatabaseSettings),
     /// Print the OpenAPI document
     Openapi,
+    Plan(Box<PlanArgs>),
+    Apply(Box<ApplyArgs>),
+    Export(Box<ExportArgs>),
+    /// Print the JSON schema of the file that plan and apply read, for editors
+    Schema,
     /// Write what another system permits as grants
     #[command(subcommand)]
     Import(Import),
@@ -62,10 +68,14 @@ enum Routes {
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
     match dispatch(Cli::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         // Each line says where it is from by itself.
         Err(Failure::Faults(lines)) => {
             eprintln!("{lines}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::AsCode(faults @ as_code::Failure::Faults(_))) => {
+            eprintln!("{faults}");
             ExitCode::FAILURE
         }
         Err(failure) => {
@@ -75,22 +85,31 @@ pub async fn run() -> ExitCode {
     }
 }
 
-async fn dispatch(command: Command) -> Result<(), Failure> {
+/// What `plan --check` answers when there is a difference.
+const DRIFT: u8 = 2;
+
+async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(settings) => serve(*settings).await,
+        Command::Plan(args) => {
+            let differs = as_code::plan(&args, &mut std::io::stdout()).await?;
+            return Ok(if differs { ExitCode::from(DRIFT) } else { ExitCode::SUCCESS });
+        }
+        Command::Apply(args) => as_code::apply(&args, &mut std::io::stdout()).await?,
+        Command::Export(args) => print!("{}", as_code::export(&args).await?),
+        Command::Schema => println!("{:#}", as_code::schema()),
+        Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => {
             Opened::for_command(&database).await?.close().await;
-            Ok(())
         }
-        Command::BootstrapAdmin(database) => bootstrap_admin(&database).await,
+        Command::BootstrapAdmin(database) => bootstrap_admin(&database).await?,
         Command::Openapi => {
             let document = jobpass_http::openapi().to_pretty_json().map_err(|error| Failure::Io(error.into()))?;
             println!("{document}");
-            Ok(())
         }
-        Command::Import(Import::Gitlab(args)) => import_gitlab(&args).await,
-        Command::Routes(Routes::Check { file, resources }) => check_routes(&file, resources),
+        Command::Import(Import::Gitlab(args)) => import_gitlab(&args).await?,
+        Command::Routes(Routes::Check { file, resources }) => check_routes(&file, resources)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check_routes(file: &Path, resources: Vec<String>) -> Result<(), Failure> {
@@ -106,7 +125,7 @@ fn check_routes(file: &Path, resources: Vec<String>) -> Result<(), Failure> {
 }
 
 /// The shipped resource types, and those that only the server's database would know.
-fn with_own_types(names: Vec<String>) -> Result<Catalogue, Failure> {
+pub(crate) fn with_own_types(names: Vec<String>) -> Result<Catalogue, Failure> {
     let too_many = || Failure::File("more resource types than fit".to_owned());
     let types = (FIRST_OPERATOR_SLOT..).zip(names).map(|(slot, name)| {
         Ok(ResourceType {

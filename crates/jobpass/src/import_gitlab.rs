@@ -1,5 +1,5 @@
 //! `jobpass import gitlab`: what a project's job token allowlist permits, as grants that permit the same. It reads
-//! files or a live GitLab and writes YAML for `jobpass apply`; it changes nothing anywhere.
+//! files or a live GitLab and writes the file that `jobpass apply` takes; it changes nothing anywhere.
 
 mod allowlist;
 mod convert;
@@ -10,13 +10,14 @@ mod log;
 mod notes;
 mod read;
 mod resolve;
-mod write;
 
+use crate::as_code;
+use crate::one_line::one_line;
 use allowlist::{Allowlist, Rights};
 use clap::Args;
 use document::Document;
 use files::Files;
-use jobpass_api::NewGrant;
+use jobpass_api::{NewGrant, ProjectConfiguration};
 use jobpass_domain::grant::MAX_LIST;
 use jobpass_domain::mode::Mode;
 use jobpass_domain::path::InvalidPath;
@@ -24,7 +25,7 @@ use jobpass_domain::text::InvalidText;
 use jobpass_domain::{Catalogue, Path, Secret};
 use live::Gitlab;
 use log::Seen;
-use notes::{Notes, one_line};
+use notes::Notes;
 use read::Stated;
 use reqwest::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +106,7 @@ pub enum Failure {
     TooManyPages(String),
     #[error("a text cannot be carried over: it {0}")]
     Text(#[from] InvalidText),
-    #[error("the YAML cannot be written: {0}")]
+    #[error("{0}")]
     Yaml(String),
 }
 
@@ -125,9 +126,11 @@ pub(crate) async fn run(args: &ImportGitlab) -> Result<Imported, Failure> {
         let list = resolve::allowlist(&stated, &Catalogue::default(), &mut notes)?;
         let grants = args.convert(&list, &seen, &mut notes)?;
         let mode = list.open.then_some(Mode::Legacy);
-        projects.insert(list.project, write::Project::new(mode, grants));
+        let project = ProjectConfiguration { mode, grants: Some(grants), ..ProjectConfiguration::default() };
+        projects.insert(list.project, project);
     }
-    let yaml = write::File::new(projects).to_yaml().map_err(|error| Failure::Yaml(error.to_string()))?;
+    let yaml = as_code::write_file(&BTreeMap::new(), &projects, &BTreeMap::new())
+        .map_err(|failure| Failure::Yaml(failure.to_string()))?;
     Ok(Imported { yaml, notes: notes.lines().collect() })
 }
 

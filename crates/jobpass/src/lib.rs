@@ -1,8 +1,10 @@
 //! The server as a library: tests run the whole of it in their own process.
 
+mod as_code;
 mod cli;
 mod database;
 mod import_gitlab;
+mod one_line;
 mod serve;
 mod settings;
 mod telemetry;
@@ -40,6 +42,8 @@ pub enum Failure {
     MaxJobTimeout,
     #[error(transparent)]
     Import(#[from] import_gitlab::Failure),
+    #[error(transparent)]
+    AsCode(#[from] as_code::Failure),
     #[error("{0}")]
     File(String),
     /// What is wrong with a file, a line each.

@@ -1,5 +1,6 @@
 //! What the person who imports should know. Texts come from files and servers: each note stays one line.
 
+use crate::one_line::one_line;
 use std::fmt;
 
 #[derive(Debug, Default)]
@@ -33,11 +34,6 @@ impl fmt::Display for Note {
         let kind = if self.lost { "could not be carried over" } else { "note" };
         write!(f, "{kind}: {}: {}", one_line(&self.about), one_line(&self.text))
     }
-}
-
-/// The text without what could end a line or drive a terminal.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
