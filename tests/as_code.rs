@@ -432,6 +432,9 @@ async fn a_whole_new_tree_is_created_from_the_top() {
     desk.write(stranger);
     desk.by("stranger", &["apply"]).await.refused(&["there is no group acme"]);
     desk.by("developer", &["apply"]).await.refused(&["project acme/mine", "needs: maintainer"]);
+    desk.write("version: 1\ngroups:\n  mine: {}\nprojects:\n  alone: {}\n");
+    let told = ["jobpass.yaml:3:3: groups at the top", "jobpass.yaml:5:3: a project lies in a group"];
+    desk.by("owner", &["apply"]).await.refused(&told);
 }
 
 #[tokio::test]

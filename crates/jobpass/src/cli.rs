@@ -103,7 +103,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             return Ok(if differs { ExitCode::from(DRIFT) } else { ExitCode::SUCCESS });
         }
         Command::Apply(args) => as_code::apply(&args, &mut std::io::stdout()).await?,
-        Command::Export(args) => print!("{}", as_code::export(&args).await?),
+        Command::Export(args) => as_code::export(&args, &mut std::io::stdout()).await?,
         Command::Schema => println!("{:#}", as_code::schema()),
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => {
