@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint run admin-token schema openapi sqlx
+.PHONY: help install demo test bench lint run admin-token schema openapi sqlx
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -22,6 +22,9 @@ demo: install ## The main job, told step by step: a real git client, a real Git 
 test: install ## Everything that must pass, beside a throw-away PostgreSQL
 	@scripts/with-postgres.sh sh -c \
 	  'cargo test --locked --workspace --doc && cargo test --locked --workspace --all-targets'
+
+bench: ## What a decision costs, beside a floor in the same run
+	@cargo bench --locked -p jobpass-domain --bench decide
 
 lint: install ## Format, clippy, and licences and advisories where cargo-deny is installed
 	@cargo fmt --all --check

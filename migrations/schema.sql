@@ -154,6 +154,7 @@ CREATE TABLE public.audit_events (
     after jsonb,
     reason text,
     request_id uuid,
+    chain uuid[],
     CONSTRAINT audit_events_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'runner'::text, 'service'::text, 'job_token'::text, 'anyone'::text, 'system'::text])))
 )
 PARTITION BY RANGE (at);

@@ -84,7 +84,25 @@ async fn json_too_deep_is_malformed() {
 async fn every_body_is_an_object() {
     let server = Server::start().await;
     for body in ["[]", "[\"acme\"]", "null", "\"acme\"", "5", "true"] {
-        post_text(&server, "/v1/groups", &server.admin, body).await.invalid("", "wrong_type");
+        let refused = post_text(&server, "/v1/groups", &server.admin, body).await.invalid("", "wrong_type");
+        assert_eq!(refused.json["errors"][0]["detail"], "the body is an object");
+    }
+    for body in ["[", "nul", "5 5", "[] x"] {
+        post_text(&server, "/v1/groups", &server.admin, body).await.refused(400, "malformed_json");
+    }
+}
+
+#[tokio::test]
+async fn no_name_of_our_code_is_told() {
+    let world = World::new().await;
+    for item in [json!([]), json!(null), json!("x"), json!([1, 2])] {
+        let list = world.server.put(GRANTS, world.admin(), json!({ "items": [item] })).await;
+        let list = list.invalid("/items/0", "wrong_type");
+        let batch = world.ask(json!({ "questions": [item] })).await.expect(200);
+        assert_eq!(batch.json["decisions"][0]["errors"][0]["code"], "wrong_type");
+        for text in [list.text, batch.text] {
+            assert!(!text.contains("struct") && text.contains("object"), "{text}");
+        }
     }
 }
 
@@ -297,6 +315,63 @@ async fn a_list_of_grants_may_have_8_mib() {
 }
 
 #[tokio::test]
+async fn no_token_is_echoed() {
+    let world = World::new().await;
+    let server = &world.server;
+    let secret = "Yv3fQ0mKx7".repeat(5);
+    for kind in ["jpj", "jpr", "jps", "jpu"] {
+        let token = format!("{kind}_{secret}");
+        let value = json!(token);
+        let mint = |change: Value| server.post("/v1/job-tokens", &world.runner, World::mint_body("1", change));
+        let post = |path: &'static str, body: Value| server.post(path, world.admin(), body);
+        let ask = json!({ "token": "t", "project": "acme/lib", "permissions": ["jobs:read"], "resource_names": { &token: "n" } });
+        let batch = json!({ "questions": [{ &token: 1 }, ask] });
+        let refused = [
+            ("an enum", mint(json!({ "pipeline": { "trigger": value } })).await),
+            ("a number", mint(json!({ "job": { "timeout_secs": value } })).await),
+            ("a permission", mint(json!({ "permissions": [value] })).await),
+            ("a path", post("/v1/groups", json!({ "path": value })).await),
+            ("an unknown field", post("/v1/groups", json!({ &token: 1 })).await),
+            ("an unknown field below", mint(json!({ "job": { &token: 1 } })).await),
+            (
+                "a pattern",
+                post(
+                    "/v1/projects",
+                    json!({ "path": "acme/x", "protected_refs": [format!("{token}{}", "*x".repeat(9))] }),
+                )
+                .await,
+            ),
+            (
+                "a selector",
+                post(
+                    GRANTS,
+                    json!({ "source": { "project": "acme/web" }, "permissions": ["packages:read"],
+                "selectors": { &token: ["x"] } }),
+                )
+                .await,
+            ),
+            ("a name in the query", server.get(&format!("/v1/groups?{token}=1"), world.admin()).await),
+            ("a value in the query", server.get(&format!("/v1/groups?limit={token}"), world.admin()).await),
+            ("a time", post("/v1/user-tokens", json!({ "user": "guest", "expires_at": value })).await),
+            ("a resource name", world.ask(ask.clone()).await),
+            ("a batch", world.ask(batch).await),
+            ("a path in the URL", server.get(&format!("/v1/projects/{token}"), world.admin()).await),
+            ("not JSON", post_text(server, "/v1/groups", world.admin(), format!("{{\"path\": {token}}}")).await),
+        ];
+        for (what, reply) in refused {
+            assert!((400..500).contains(&reply.status) || what == "a batch", "{what}: {}", reply.text);
+            assert!(!reply.text.contains(&secret), "{what}: {}", reply.text);
+        }
+        let form = [("token", token.as_str()), ("project", &token), ("permission", &token), (&token, &token)];
+        let reply =
+            server.form("/oauth/introspect", Some((&world.service.0, &world.service.1)), &form).await.expect(400);
+        assert!(!reply.text.contains(&secret), "{}", reply.text);
+        let narrow = [("grant_type", token.as_str()), ("subject_token", &token), ("scope", &token)];
+        assert!(!server.form("/oauth/token", None, &narrow).await.text.contains(&secret));
+    }
+}
+
+#[tokio::test]
 async fn only_json_is_read() {
     let server = Server::start().await;
     let post = async |content_type: Option<&str>| {
@@ -312,10 +387,19 @@ async fn only_json_is_read() {
         Some("application/x-www-form-urlencoded"),
         Some("application/jsonp"),
         Some("text/json"),
+        Some("application/json; charset=utf-16"),
+        Some("application/json; charset=utf-8; charset=latin1"),
+        Some("application/merge-patch+json;charset=\"ISO-8859-1\""),
     ] {
         post(wrong).await.refused(415, "not_json");
     }
-    for right in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+    for right in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/json;CharSet=\"UTF-8\"",
+        "application/json; profile=x",
+        "application/merge-patch+json",
+    ] {
         post(Some(right)).await.invalid("/path", "required");
     }
 }

@@ -1,7 +1,9 @@
 //! The binary as people start it: settings, signals, kills, and the PostgreSQL of its own.
 
 use crate::support::{http_client, send, test_db};
-use serde_json::json;
+use jobpass_persistence::test_db::TestDb;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -37,6 +39,8 @@ fn data_dir() -> TempDir {
 struct Process {
     child: Child,
     url: String,
+    /// What it logs.
+    log: mpsc::Receiver<String>,
 }
 
 impl Process {
@@ -55,7 +59,7 @@ impl Process {
         while let Ok(line) = told.recv_timeout(PATIENCE) {
             if let Some((_, address)) = line.split_once("listening on ") {
                 let url = address.split_whitespace().next().unwrap().to_owned();
-                return Process { child, url };
+                return Process { child, url, log: told };
             }
             seen.push_str(&line);
             seen.push('\n');
@@ -76,6 +80,14 @@ impl Process {
         let (said, told) = mpsc::channel();
         std::thread::spawn(move || said.send(self.child.wait()));
         told.recv_timeout(PATIENCE).expect("the server does not end").unwrap().code()
+    }
+
+    /// Stopped, and all that it has logged since it listened.
+    fn stopped(mut self) -> String {
+        self.signal("-TERM");
+        let said: Vec<_> = self.log.iter().collect();
+        self.ended();
+        said.join("\n")
     }
 
     async fn status(&self, path: &str) -> u16 {
@@ -168,6 +180,24 @@ async fn a_database_by_url() {
     assert_eq!(server.ended(), Some(0));
 }
 
+#[tokio::test]
+async fn no_token_is_logged_wherever_it_stands() {
+    let db = test_db().await;
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--log", "debug"];
+    let server = Process::start(jobpass().args(serve).env("DATABASE_URL", db.url()));
+    let secret = "Yv3fQ0mKx7";
+    let tokens = ["jpj", "jpr", "jps", "jpu"].map(|kind| format!("{kind}_{}", secret.repeat(5)));
+    for token in &tokens {
+        for path in [format!("/v1/jobs/{token}/finish"), format!("/v1/projects/{token}"), format!("/x/a{token}%2Fb")] {
+            assert!([401, 404, 405].contains(&server.status(&path).await), "{path}");
+        }
+        assert_eq!(server.status(&format!("/v1/projects/{}", token.replace('_', "%5F"))).await, 401);
+    }
+    let log = server.stopped();
+    assert!(log.contains("/v1/projects/jpj_[hidden]"), "{log}");
+    assert!(!log.contains(secret), "{log}");
+}
+
 /// What a command that fails says on standard error.
 fn failed(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -183,6 +213,31 @@ async fn a_taken_port_is_told() {
     let told =
         failed(jobpass().args(["serve", "--listen", &address]).env("DATABASE_URL", "postgres://nowhere.invalid/x"));
     assert!(told.contains(&address) && told.contains("--listen"), "{told}");
+}
+
+/// The first line that a server which finds no database says about it.
+fn waiting(url: &str) -> String {
+    let mut command = jobpass();
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", url);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let line = log.lines().map_while(Result::ok).find(|line| line.contains("database")).unwrap_or_default();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_told_by_where_and_why() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let told = waiting(&format!("postgres://jobpass:hunter2@127.0.0.1:{port}/jobpass"));
+    assert!(told.contains(&format!("127.0.0.1:{port}")) && told.contains("refused"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    let told = waiting("postgres://jobpass:hunter2@nowhere.invalid/jobpass");
+    assert!(told.contains("nowhere.invalid:5432") && !told.contains("hunter2"), "{told}");
+    let told = waiting("postgres://jobpass:hunter2@localhost/jobpass?host=/nowhere");
+    assert!(told.contains("/nowhere") && !told.contains("hunter2"), "{told}");
 }
 
 #[test]
@@ -210,4 +265,71 @@ fn openapi_prints_the_document() {
     let output = jobpass().arg("openapi").output().unwrap();
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["info"]["title"], "Jobpass");
+}
+
+/// A library that a job uses, behind a server in a process of its own.
+struct Used {
+    server: Process,
+    token: String,
+    service: (String, String),
+}
+
+impl Used {
+    async fn start(db: &TestDb) -> Used {
+        let with_db = |command: &mut Command| command.env("DATABASE_URL", db.url()).output().unwrap();
+        let server = Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", db.url()));
+        let admin = with_db(jobpass().arg("bootstrap-admin")).stdout;
+        let admin = String::from_utf8(admin).unwrap().trim().to_owned();
+        let post = async |path: &str, by: &str, body: Value| {
+            let request = http_client().post(format!("{}{path}", server.url)).bearer_auth(by).json(&body);
+            send(request).await.expect(201).json
+        };
+        post("/v1/groups", &admin, json!({ "path": "acme" })).await;
+        post("/v1/projects", &admin, json!({ "path": "acme/web" })).await;
+        let runner = post("/v1/runners", &admin, json!({ "name": "r" })).await;
+        let service = post("/v1/services", &admin, json!({ "name": "s" })).await;
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
+        let job = json!({ "project": "acme/web", "job": { "key": "j", "name": "j", "timeout_secs": 600 },
+            "pipeline": { "key": "p", "ref": "topic", "ref_type": "branch", "sha": "c0ffee", "trigger": "push" } });
+        let minted = post("/v1/job-tokens", &text(&runner, "token"), job).await;
+        let service = (text(&service, "client_id"), text(&service, "client_secret"));
+        Used { token: text(&minted, "token"), service, server }
+    }
+
+    async fn uses(&self, times: usize) {
+        let http = http_client();
+        let body = json!({ "token": self.token, "project": "acme/web", "permissions": ["packages:read"] });
+        for _ in 0..times {
+            let request = http.post(format!("{}/v1/authorize", self.server.url));
+            send(request.basic_auth(&self.service.0, Some(&self.service.1)).json(&body)).await.expect(200);
+        }
+    }
+}
+
+async fn counted(db: &TestDb) -> i64 {
+    let mut sql = PgConnection::connect_with(&db.options()).await.unwrap();
+    sqlx::query_scalar("select coalesce(sum(count), 0)::bigint from usage").fetch_one(&mut sql).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_writes_what_it_counted() {
+    let db = test_db().await;
+    let mut used = Used::start(&db).await;
+    used.uses(40).await;
+    used.server.signal("-TERM");
+    assert_eq!(used.server.ended(), Some(0));
+    assert_eq!(counted(&db).await, 40);
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_kill_stays() {
+    let db = test_db().await;
+    let mut used = Used::start(&db).await;
+    used.uses(40).await;
+    // By itself, within a second or so: nobody asks for it.
+    let written = async { while counted(&db).await < 40 {} };
+    tokio::time::timeout(PATIENCE, written).await.expect("usage is written once a second");
+    used.server.signal("-KILL");
+    assert_eq!(used.server.ended(), None);
+    assert_eq!(counted(&db).await, 40);
 }

@@ -207,7 +207,7 @@ async fn a_grant_that_has_expired_is_no_fault_of_what_is_put_back() {
     let shown = read(&world, LIB).await;
     put(&world, LIB, "maintainer", shown.header("etag"), shown.json.clone()).await.expect(200);
     let mut other = until;
-    other["note"] = json!("another");
+    other["expires_at"] = json!("2026-11-23T12:00:00Z");
     let refused = put(&world, LIB, "maintainer", "*", json!({ "grants": [shown.json["grants"][0], other] })).await;
     refused.invalid("/grants/1/expires_at", "past");
 }

@@ -239,6 +239,8 @@ async fn selectors_bind_by_resource_name() {
         .authorize(&token, READ, json!({ "resource_names": { "nope": "y" } }))
         .await
         .invalid("/resource_names/nope", "unknown_resource");
+    let odd = json!({ "resource_names": { "a/b~c": "x" } });
+    world.authorize(&token, READ, odd).await.invalid("/resource_names/a~1b~0c", "unknown_resource");
     // A further grant without a selector frees the permission.
     world.grant(READ, json!({})).await;
     assert_eq!(world.authorize(&token, READ, json!({})).await.expect(200).json["allowed"], true);
@@ -439,13 +441,66 @@ async fn a_group_source_covers_what_is_under_it_now_or_later_but_the_exceptions(
 }
 
 #[tokio::test]
+async fn a_hidden_project_and_a_missing_one_are_answered_alike() {
+    let world = World::new().await;
+    let hidden = "other/app";
+    let mut sql = world.server.sql().await;
+    // By a ceiling on the hidden project and on the group above it, a fork, a cap, and what the service is shown.
+    sqlx::query(
+        "insert into ceilings (id, project_id, group_id, position, side, applies_when, at_most, created_at)
+         select $1, id, null, 0, 'target', '{}'::jsonb, '{jobs:read}'::text[], created_at from projects where path = $3
+         union all select $2, null, group_id, 0, 'target', '{}', '{jobs:read}', created_at from projects where path = $3",
+    )
+    .bind(uuid::Uuid::from_u128(1))
+    .bind(uuid::Uuid::from_u128(2))
+    .bind(hidden)
+    .execute(&mut sql)
+    .await
+    .unwrap();
+    let packages = service(&world, json!({ "name": "s", "resources": ["packages"] })).await;
+    let fork = json!({ "pipeline": { "trigger": "merge_request", "from_fork": true } });
+    let actor = json!({ "pipeline": { "actor": "owner" } });
+    let mut reasons = std::collections::BTreeSet::new();
+    for (key, change) in [("1", json!({})), ("2", json!({ "permissions": READ })), ("3", fork), ("4", actor)] {
+        let token = world.mint(key, change).await;
+        for permission in ["packages:read", "packages:create", "jobs:read", "containers:delete"] {
+            let looked = async |project: &str| {
+                let query = format!("project={}&permission={permission}", project.replace('/', "%2F"));
+                let own =
+                    world.server.get(&format!("/v1/job-tokens/self?{query}"), text(&token, "token")).await.expect(200);
+                let question =
+                    json!({ "token": text(&token, "token"), "project": project, "permissions": [permission] });
+                let asked = world.ask(question.clone()).await.expect(200);
+                let shown = ask_as(&world, &packages, question).await.expect(200);
+                let more = [("project", project), ("permission", permission)];
+                let seen = world.introspect(text(&token, "token"), &more).await.expect(200);
+                [own.text, asked.text, shown.text, seen.text].map(|text| text.replace(project, "…"))
+            };
+            let there = looked(hidden).await;
+            assert_eq!(there, looked("other/nope").await, "{key} {permission}");
+            let answer: Value = serde_json::from_str(&there[1]).unwrap();
+            reasons.insert(answer["reason"].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(reasons.iter().collect::<Vec<_>>(), ["ceiling", "no_grant", "token_cap"]);
+    // To those who hold something there, a ceiling says that it is one.
+    let token = world.mint("5", json!({})).await;
+    let grant = json!({ "source": { "project": "acme/web" }, "permissions": READ });
+    world.server.post("/v1/projects/other%2Fapp/grants", world.admin(), grant).await.expect(201);
+    let answer = world.authorize(text(&token, "token"), READ, json!({ "project": hidden })).await;
+    assert_eq!(answer.text_at("/reason"), "ceiling");
+}
+
+#[tokio::test]
 async fn a_service_for_one_project_answers_for_it_alone() {
     let world = World::new().await;
     world.grant(READ, json!({})).await;
     let service = service(&world, json!({ "name": "s", "project": "acme/lib" })).await;
     let id = world.server.get("/v1/projects/acme%2Flib", world.admin()).await.text_at("/id");
     let token = world.token("1").await;
-    for project in [json!(null), json!("acme/lib"), json!(id)] {
+    // However the id is written, it is the same.
+    let (upper, simple) = (id.to_uppercase(), id.replace('-', ""));
+    for project in [json!(null), json!("acme/lib"), json!(id), json!(upper), json!(simple)] {
         let answer = ask_as(&world, &service, json!({ "token": token, "project": project, "permissions": READ }))
             .await
             .expect(200);

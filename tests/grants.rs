@@ -2,6 +2,7 @@
 //! are told apart.
 
 use crate::support::{Reply, World, merge};
+use jobpass_persistence::question;
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -361,6 +362,25 @@ async fn no_more_than_10_000_grants_live_in_one_place() {
     put_if(&world, GRANTS, "*", json!({ "items": items })).await.refused(409, "too_many_grants");
 }
 
+/// However many there are on a project, a decision reads those that can match the source.
+#[tokio::test]
+async fn only_grants_that_can_match_the_source_are_loaded() {
+    let world = World::new().await;
+    post(&world, json!({})).await.expect(201);
+    post(&world, json!({ "source": { "project": null, "group": "acme" } })).await.expect(201);
+    let other = json!({ "source": { "project": "other/app" }, "permissions": ["jobs:read"] });
+    let id = world.server.post(GRANTS, world.admin(), other).await.expect(201).text_at("/id");
+    let more = "insert into grants select (jsonb_populate_record(g, jsonb_build_object('id', gen_random_uuid()))).* from grants g, generate_series(2, 9998) where g.id = $1";
+    sqlx::query(more).bind(uuid::Uuid::parse_str(&id).unwrap()).execute(&mut world.server.sql().await).await.unwrap();
+    let token = world.token("p1").await;
+    let parsed = jobpass_domain::token::parse(&token).unwrap();
+    let catalogue = jobpass_domain::Catalogue::default();
+    let mut sql = world.server.sql().await;
+    let loaded = question::load(&mut sql, parsed.hour, parsed.hash, Some("acme/lib"), &catalogue).await.unwrap();
+    assert_eq!(loaded.target.unwrap().grants.len(), 2);
+    assert_eq!(world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json["allowed"], true);
+}
+
 // ── Sources ──────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
@@ -424,6 +444,130 @@ async fn a_hidden_source_is_worded_as_a_missing_one() {
 }
 
 // ── On groups ────────────────────────────────────────────────────────────────────────────────────────
+
+/// What a maintainer sends back of a grant as it is shown.
+fn as_written(shown: &Value) -> Value {
+    let mut written = shown.clone();
+    for field in ["id", "not_covered", "last_needed_at", "created_by", "created_at", "updated_at"] {
+        written.as_object_mut().unwrap().remove(field);
+    }
+    written
+}
+
+#[tokio::test]
+async fn what_is_shown_can_be_put_back() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    for path in ["other/lib", "other/end"] {
+        server.post("/v1/projects", admin, json!({ "path": path })).await.expect(201);
+    }
+    for path in ["other/app", "other/lib", "other/end"] {
+        let path = format!("/v1/projects/{}", path.replace('/', "%2F"));
+        server.patch(&path, admin, json!({ "visibility": "internal" })).await.expect(200);
+    }
+    let group = json!({ "project": null, "group": "other", "except": ["other/lib", "other/end"] });
+    post(&world, json!({ "source": { "project": "other/app" }, "note": "a" })).await.expect(201);
+    server.clock.advance(Duration::seconds(1));
+    post(&world, json!({ "source": group, "note": "b" })).await.expect(201);
+    server.clock.advance(Duration::seconds(1));
+    post(&world, json!({ "expires_at": "2026-11-23T11:00:00Z", "note": "c" })).await.expect(201);
+    // Now the first is hidden, the second is hidden with one exception moved out of it, and the third is over.
+    for path in ["other/app", "other/lib", "other/end"] {
+        let path = format!("/v1/projects/{}", path.replace('/', "%2F"));
+        server.patch(&path, admin, json!({ "visibility": "private" })).await.expect(200);
+    }
+    server.post("/v1/groups", admin, json!({ "path": "third" })).await.expect(201);
+    server.patch("/v1/projects/other%2Fend", admin, json!({ "path": "third/end" })).await.expect(200);
+    server.clock.advance(Duration::hours(2));
+
+    let before = list(&world).await;
+    let items: Vec<_> = before.json["items"].as_array().unwrap().iter().map(as_written).collect();
+    let after = put_if(&world, GRANTS, before.header("etag"), json!({ "items": items })).await.expect(200);
+    assert_eq!(after.json["items"], before.json["items"], "what is the same stays as it is");
+    for (item, note) in before.json["items"].as_array().unwrap().iter().zip(["x", "y", "z"]) {
+        let path = format!("{GRANTS}/{}", item["id"].as_str().unwrap());
+        let tag = server.get(&path, world.person("maintainer")).await.header("etag").to_owned();
+        let mut changed = as_written(item);
+        changed["note"] = json!(note);
+        let put = put_if(&world, &path, &tag, changed).await.expect(200);
+        assert_eq!((&put.json["source"], &put.json["note"]), (&item["source"], &json!(note)));
+    }
+    // Another expiry that has passed is one too many.
+    let path = format!("{GRANTS}/{}", before.text_at("/items/2/id"));
+    let tag = server.get(&path, world.person("maintainer")).await.header("etag").to_owned();
+    let past = body(json!({ "expires_at": "2026-11-23T11:00:01Z" }));
+    put_if(&world, &path, &tag, past).await.invalid("/expires_at", "past");
+    let mut items = items;
+    items[0]["expires_at"] = json!("2026-11-23T11:00:00Z");
+    let tag = list(&world).await.header("etag").to_owned();
+    put_if(&world, GRANTS, &tag, json!({ "items": items })).await.invalid("/items/0/expires_at", "past");
+    // What no grant here names stays hidden.
+    let other = json!({ "source": { "project": "third/end" }, "permissions": ["packages:read"] });
+    let elsewhere = "/v1/projects/acme%2Fweb/grants";
+    server.post(elsewhere, world.person("maintainer"), other).await.invalid("/source/project", "not_found");
+}
+
+#[tokio::test]
+async fn the_id_of_a_source_agrees_with_what_it_is_called() {
+    let world = World::new().await;
+    let made = post(&world, json!({})).await.expect(201);
+    let id = made.text_at("/source/id");
+    let group = json!({ "project": null, "group": "acme" });
+    let of_group = post(&world, json!({ "source": group })).await.expect(201).text_at("/source/id");
+    post(&world, json!({ "source": { "id": id } })).await.expect(201);
+    post(&world, json!({ "source": { "project": id, "id": id.to_uppercase() } })).await.expect(201);
+    for other in [of_group.as_str(), "0193a2b4-0000-7000-8000-000000000000"] {
+        post(&world, json!({ "source": { "id": other } })).await.invalid("/source/id", "differs");
+    }
+    let mut differs = group.clone();
+    differs["id"] = json!(id);
+    post(&world, json!({ "source": differs })).await.invalid("/source/id", "differs");
+    post(&world, json!({ "source": { "project": null, "id": id } })).await.invalid("/source", "required");
+    post(&world, json!({ "source": { "id": "x" } })).await.invalid("/source/id", "invalid");
+}
+
+/// Who was seen at work here is no secret to its maintainers.
+#[tokio::test]
+async fn a_project_whose_jobs_were_seen_here_can_be_granted_to() {
+    let world = World::new().await;
+    let server = &world.server;
+    let minted = world.mint("1", json!({ "project": "other/app" })).await;
+    let (token, id) = (minted["token"].as_str().unwrap(), minted["project_id"].as_str().unwrap());
+    for key in ["other/app", id] {
+        let hidden =
+            post(&world, json!({ "source": { "project": key } })).await.invalid("/source/project", "not_found");
+        let missing = post(&world, json!({ "source": { "project": "other/nope" } }))
+            .await
+            .invalid("/source/project", "not_found");
+        assert_eq!(hidden.json["errors"], missing.json["errors"]);
+    }
+    world.authorize(token, &["packages:read"], json!({})).await.expect(200);
+    for key in ["other/app", id] {
+        post(&world, json!({ "source": { "project": key } })).await.expect(201);
+    }
+    // Where it was seen, and on the groups above; not next door, nor is its group known by it.
+    let source = json!({ "source": { "project": "other/app" }, "permissions": ["jobs:read"] });
+    let maintainer = world.person("maintainer");
+    server.post("/v1/groups/acme/grants", maintainer, source.clone()).await.expect(201);
+    server.post("/v1/projects/acme%2Fweb/grants", maintainer, source).await.invalid("/source/project", "not_found");
+    let group = json!({ "project": null, "group": "other" });
+    post(&world, json!({ "source": group })).await.invalid("/source/group", "not_found");
+    assert_eq!(world.authorize(token, &["packages:read"], json!({})).await.expect(200).json["allowed"], true);
+}
+
+#[tokio::test]
+async fn what_was_seen_too_long_ago_is_forgotten() {
+    let world = World::new().await;
+    let token = world.mint("1", json!({ "project": "other/app" })).await;
+    world.authorize(token["token"].as_str().unwrap(), &["packages:read"], json!({})).await.expect(200);
+    world.server.get("/v1/projects/acme%2Flib/usage", world.person("maintainer")).await.expect(200);
+    let source = json!({ "source": { "project": "other/app" } });
+    world.server.clock.advance(Duration::days(i64::from(jobpass_domain::usage::USAGE_RETENTION_DAYS)));
+    let made = post(&world, source.clone()).await.expect(201);
+    delete_if(&world, &format!("{GRANTS}/{}", made.text_at("/id")), made.header("etag")).await.expect(204);
+    world.server.clock.advance(Duration::days(1));
+    post(&world, source).await.invalid("/source/project", "not_found");
+}
 
 #[tokio::test]
 async fn a_groups_grants_apply_to_all_below_and_are_changed_there_only() {

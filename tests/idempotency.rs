@@ -153,6 +153,51 @@ async fn the_second_of_two_at_once_is_told_so() {
     assert_eq!(mint(&world, "k").await.expect(201).text, first.text);
 }
 
+/// What was answered stays so, though the same request would be refused by now.
+#[tokio::test]
+async fn a_replay_is_not_weighed_anew() {
+    let world = World::new().await;
+    let (server, admin, maintainer) = (&world.server, world.admin(), world.person("maintainer"));
+    server.patch("/v1/projects/other%2Fapp", admin, json!({ "visibility": "internal" })).await.expect(200);
+    let runner = server.post("/v1/runners", admin, json!({ "name": "r" })).await.expect(201);
+    let (runner_path, runner) = (format!("/v1/runners/{}", runner.text_at("/id")), runner.text_at("/token"));
+    let secrets = format!("{runner_path}/secrets");
+    let soon = json!("2026-11-23T10:30:00Z");
+    let dev = json!({ "pipeline": { "ref": "dev" } });
+    let grant = json!({ "source": { "project": "other/app" }, "permissions": ["jobs:read"], "expires_at": soon });
+    let requests = [
+        ("/v1/job-tokens", runner.as_str(), World::mint_body("1", dev)),
+        ("/v1/projects/acme%2Flib/grants", maintainer, grant),
+        ("/v1/user-tokens", maintainer, json!({ "user": "maintainer", "expires_at": soon })),
+        ("/v1/runners", maintainer, json!({ "name": "r", "project": "acme/web", "expires_at": soon })),
+        (&secrets, admin, json!({ "expires_at": soon })),
+        ("/v1/groups", maintainer, json!({ "path": "acme/team" })),
+        ("/v1/projects", maintainer, json!({ "path": "acme/api" })),
+        ("/v1/services", admin, json!({ "name": "s", "project": "acme/lib" })),
+    ];
+    let all = async || {
+        let mut texts = Vec::new();
+        for (path, token, body) in requests.clone() {
+            texts.push(post(&world, path, token, "k", body).await.expect(201).text);
+        }
+        texts
+    };
+    let first = all().await;
+    server.clock.advance(Duration::minutes(31));
+    server
+        .patch("/v1/projects/acme%2Fweb", admin, json!({ "protected_refs": ["**"], "path": "acme/site" }))
+        .await
+        .expect(200);
+    server.patch("/v1/projects/acme%2Flib", admin, json!({ "visibility": "public" })).await.expect(200);
+    server.patch("/v1/projects/other%2Fapp", admin, json!({ "visibility": "private" })).await.expect(200);
+    server.patch(&runner_path, admin, json!({ "paused": true })).await.expect(200);
+    assert_eq!(all().await, first);
+    // Whoever may no longer do it is not answered.
+    server.put("/v1/groups/acme/members/maintainer", admin, json!({ "role": "developer" })).await.expect(200);
+    let (path, token, body) = requests[1].clone();
+    post(&world, path, token, "k", body).await.refused(403, "forbidden");
+}
+
 #[tokio::test]
 async fn a_replay_after_the_tokens_death_is_refused() {
     let world = World::new().await;

@@ -141,6 +141,23 @@ async fn finishing_a_run_ends_the_jobs_of_its_runner_or_for_an_instance_runner_a
     world.try_mint("1", json!({ "job": { "key": "1/build-2" } })).await.expect(201);
 }
 
+#[tokio::test]
+async fn a_runner_finishes_what_it_began_though_the_project_has_moved_away() {
+    let world = World::new().await;
+    let of_group = runner(&world, json!({ "name": "r2", "group": "acme", "protected": true })).await.text_at("/token");
+    let idle = runner(&world, json!({ "name": "r3", "group": "acme", "protected": true })).await.text_at("/token");
+    let minted =
+        world.server.post("/v1/job-tokens", &of_group, World::mint_body("1", json!({}))).await.expect(201).json;
+    let others = world.mint("1", json!({ "job": { "key": "1/other" } })).await;
+    world.server.patch("/v1/projects/acme%2Fweb", world.admin(), json!({ "path": "other/web" })).await.expect(200);
+    let finish = format!("/v1/pipelines/{}/finish", text(&minted, "pipeline_id"));
+    world.server.call("POST", &finish, Some(&idle), None).await.refused(404, "not_found");
+    let ended = world.server.call("POST", &finish, Some(&of_group), None).await.expect(200);
+    assert_eq!(ended.json["jobs_finished"], 1);
+    assert!(!world.is_active(text(&minted, "token")).await && world.is_active(text(&others, "token")).await);
+    world.server.call("POST", &finish, Some(&of_group), None).await.expect(200);
+}
+
 // ── Revocation ───────────────────────────────────────────────────────────────────────────────────────
 
 /// Two tokens of one job, one of another job of the run, one of another run, one of another project.

@@ -26,6 +26,7 @@ mod grants;
 mod idempotency;
 mod import_gitlab;
 mod introspection;
+mod least_privilege;
 mod lifecycle;
 mod metadata;
 mod minting;

@@ -270,6 +270,46 @@ async fn what_is_deleted_meanwhile_is_missing_and_nothing_dangles() {
     assert_eq!(dangling, 0);
 }
 
+/// Each holds the owner first: neither waits for what the other has.
+#[tokio::test]
+async fn a_leak_report_and_the_end_of_its_owner_never_wait_for_each_other() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    let leak =
+        async |token: &str| server.call("POST", "/v1/leaked-tokens", None, Some(json!({ "token": token }))).await;
+    for round in 0..20 {
+        let runner = server.post("/v1/runners", admin, json!({ "name": "r" })).await.expect(201);
+        let second = format!("/v1/runners/{}/secrets", runner.text_at("/id"));
+        let second = server.post(&second, admin, json!({})).await.expect(201).text_at("/secret");
+        let service = server.post("/v1/services", admin, json!({ "name": "s" })).await.expect(201);
+        let name = format!("u{round}");
+        server.post("/v1/users", admin, json!({ "name": name })).await.expect(201);
+        let user = server.post("/v1/user-tokens", admin, json!({ "user": name })).await.expect(201);
+        let (first, service_secret, user_token) =
+            (runner.text_at("/token"), service.text_at("/client_secret"), user.text_at("/token"));
+        let paths = [
+            format!("/v1/runners/{}", runner.text_at("/id")),
+            format!("/v1/services/{}", service.text_at("/client_id")),
+            format!("/v1/users/{name}"),
+        ];
+        let replies = at_once!(
+            leak(&first),
+            server.delete(&paths[0], admin),
+            leak(&second),
+            leak(&service_secret),
+            server.delete(&paths[1], admin),
+            leak(&user_token),
+            server.delete(&paths[2], admin),
+        );
+        for reply in &replies {
+            assert!(reply.status < 300, "{}", reply.text);
+        }
+        for dead in [&first, &second, &user_token] {
+            server.get("/v1/groups", dead).await.refused(401, "bad_credential");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_third_of_three_secrets_made_at_once_is_refused() {
     let world = World::new().await;

@@ -140,6 +140,34 @@ async fn a_deletion_is_seen_by_the_owners_of_the_group_above() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_or_moved_leaves_its_history_to_the_groups_above() {
+    let world = World::new().await;
+    let (server, admin, owner) = (&world.server, world.admin(), world.person("owner"));
+    group(&world, "acme/team").await;
+    let api = project(&world, "acme/team/api").await.text_at("/id");
+    let web = server.get("/v1/projects/acme%2Fweb", admin).await.text_at("/id");
+    for path in [&api, &web] {
+        server.patch(&format!("/v1/projects/{path}"), admin, json!({ "mode": "audit" })).await.expect(200);
+    }
+    let history = async |group: &str, person: &str, project: &str| {
+        let events = server.get(&format!("/v1/audit-events?group={group}&limit=1000"), person).await.expect(200);
+        let events = events.json["items"].as_array().unwrap().clone();
+        events.iter().filter(|event| event["project_id"] == project).count()
+    };
+    let before = (history("acme", owner, &api).await, history("acme", owner, &web).await);
+    server.delete(&format!("/v1/projects/{api}"), admin).await.expect(204);
+    server.delete("/v1/groups/acme%2Fteam", admin).await.expect(204);
+    server.patch(&format!("/v1/projects/{web}"), admin, json!({ "path": "other/web" })).await.expect(200);
+    assert_eq!((history("acme", owner, &api).await, history("acme", owner, &web).await), before);
+    // And what was before it came is not the new group's to read.
+    assert_eq!(history("other", world.person("stranger"), &web).await, 1);
+    // Events of before the chain was kept are found as they lie now.
+    sqlx::query("update audit_events set chain = null").execute(&mut server.sql().await).await.unwrap();
+    assert_eq!(history("other", world.person("stranger"), &web).await, before.1 + 1);
+    assert_eq!(history("acme", owner, &api).await, 0);
+}
+
+#[tokio::test]
 async fn audit_events_are_the_owners_and_the_administrators() {
     let world = World::new().await;
     let server = &world.server;
@@ -434,6 +462,33 @@ async fn a_move_needs_the_owner_of_both_ends() {
     // Roles come from above: the members of acme are no members there.
     server.get("/v1/projects/other%2Fweb", world.person("developer")).await.refused(404, "not_found");
     server.get("/v1/projects/other%2Fweb", world.person("stranger")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_rename_in_place_needs_the_owner_of_what_is_renamed_alone() {
+    let world = World::new().await;
+    let server = &world.server;
+    group(&world, "acme/team").await;
+    project(&world, "acme/team/api").await;
+    for (member, role) in [("stranger", "owner"), ("guest", "maintainer")] {
+        let path = format!("/v1/groups/acme%2Fteam/members/{member}");
+        server.put(&path, world.admin(), json!({ "role": role })).await.expect(200);
+    }
+    let (owner, maintainer) = (world.person("stranger"), world.person("guest"));
+    let to = |path: &str| json!({ "path": path });
+    server.patch("/v1/groups/acme%2Fteam", maintainer, to("acme/crew")).await.refused(403, "forbidden");
+    server.patch("/v1/groups/acme%2Fteam", owner, to("acme/crew")).await.expect(200);
+    server.patch("/v1/projects/acme%2Fcrew%2Fapi", owner, to("acme/crew/rest")).await.expect(200);
+    // To another place it needs the owner of that place, too.
+    server.patch("/v1/groups/acme%2Fcrew", owner, to("other/crew")).await.expect(200);
+    server.patch("/v1/groups/other%2Fcrew", owner, to("acme/crew2")).await.invalid("/path", "not_found");
+    // The top is the administrators'.
+    let refused = server.patch("/v1/groups/other", owner, to("another")).await.refused(403, "forbidden");
+    assert_eq!(refused.json["missing"], json!(["administrator"]));
+    assert!(refused.text_at("/detail").contains("at the top"), "{}", refused.text);
+    server.patch("/v1/groups/other%2Fcrew", owner, to("crew")).await.refused(403, "forbidden");
+    server.post("/v1/groups", owner, to("mine")).await.refused(403, "forbidden");
+    server.patch("/v1/groups/other", world.admin(), to("another")).await.expect(200);
 }
 
 #[tokio::test]
@@ -757,6 +812,36 @@ async fn scoped_runners_are_the_maintainers() {
     server.get(&format!("/v1/runners/{}", world.runner_id), maintainer).await.refused(404, "not_found");
     assert_eq!(server.get("/v1/runners", maintainer).await.expect(200).json["items"].as_array().unwrap().len(), 2);
     assert_eq!(server.get("/v1/runners", world.person("stranger")).await.expect(200).json["items"], json!([]));
+}
+
+/// Whoever has the secret of such a runner can be anyone: it is never had by a scope's maintainers.
+#[tokio::test]
+async fn a_runner_whose_word_about_the_actor_is_taken_is_the_administrators() {
+    let world = World::new().await;
+    let (server, admin, maintainer) = (&world.server, world.admin(), world.person("maintainer"));
+    let body = json!({ "name": "r", "project": "acme/web", "asserts_actor": true });
+    let made = server.post("/v1/runners", admin, body).await.expect(201);
+    let path = format!("/v1/runners/{}", made.text_at("/id"));
+    let secrets = format!("{path}/secrets");
+    for person in [maintainer, world.person("owner")] {
+        let refused = server.post(&secrets, person, json!({})).await.refused(403, "forbidden");
+        assert_eq!(refused.json["missing"], json!(["administrator"]));
+        let first = server.get(&secrets, person).await.expect(200).text_at("/items/0/id");
+        server.delete(&format!("{secrets}/{first}"), person).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "protected": true })).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "paused": true })).await.expect(200);
+        server.patch(&path, person, json!({ "paused": false })).await.refused(403, "forbidden");
+        server.patch(&path, person, json!({ "name": "renamed" })).await.expect(200);
+    }
+    server.post(&secrets, admin, json!({})).await.expect(201);
+    server.patch(&path, admin, json!({ "paused": false, "protected": true })).await.expect(200);
+    // Without the flag it is a runner like another.
+    server.patch(&path, maintainer, json!({ "paused": true })).await.expect(200);
+    server.patch(&path, maintainer, json!({ "asserts_actor": false, "paused": false })).await.expect(200);
+    let first = server.get(&secrets, maintainer).await.expect(200).text_at("/items/0/id");
+    server.delete(&format!("{secrets}/{first}"), maintainer).await.expect(204);
+    server.post(&secrets, maintainer, json!({})).await.expect(201);
+    server.patch(&path, maintainer, json!({ "asserts_actor": true })).await.refused(403, "forbidden");
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 wire! {
-    /// What a maintainer writes; all but source and permissions may be left out.
+    /// What a maintainer writes; all but source and permissions may be left out. A grant as it is shown can be sent back
+    /// without what is not the maintainer's to say: `id`, `not_covered`, `last_needed_at`, `created_by`, `created_at` and
+    /// `updated_at` are unknown fields here.
     request struct NewGrant {
         #[serde(deserialize_with = "crate::object")]
         source: NewSource,
@@ -46,6 +48,9 @@ wire! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         except: Vec<Label>,
+        /// The source's id as it is shown: where it is given, the project or group must be that one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Uuid>,
     }
 
     /// All must hold; null or absent: no restriction.
@@ -107,6 +112,7 @@ wire! {
 
     /// The whole list of grants, to be put at once.
     request struct GrantList {
+        #[serde(deserialize_with = "crate::objects")]
         items: Vec<NewGrant>,
     }
 }

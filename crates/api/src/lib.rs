@@ -64,6 +64,20 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(Object(PhantomData))
 }
 
+/// Reads a list of objects, each of them an object only.
+pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Object<T>(T);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+            object(deserializer).map(Object)
+        }
+    }
+
+    let items = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(items.into_iter().map(|Object(item)| item).collect())
+}
+
 /// A field of a JSON merge patch (RFC 7396): absent, or set to a value, which for an optional field may be null.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<T>(pub Option<T>);

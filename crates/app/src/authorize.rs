@@ -1,5 +1,6 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
+use crate::refusal::escape;
 use crate::{App, AskedRoute, Refusal, ServiceCaller};
 use jobpass_domain::decision::{Decision, Names, Question, decide};
 use jobpass_domain::job_token::TokenInfo;
@@ -9,6 +10,7 @@ use jobpass_domain::{Catalogue, Secret};
 use jobpass_persistence::question::{self, Loaded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The most permissions in one question.
 const MAX_ASKED: usize = 256;
@@ -82,7 +84,7 @@ pub(crate) fn project_asked(caller: &ServiceCaller, named: Option<&str>) -> Resu
     let Some(own) = service.project else {
         return Ok(named.map(str::to_owned));
     };
-    let is_own = |named: &str| named == own.to_string() || Some(named) == service.project_path.as_deref();
+    let is_own = |named: &str| Uuid::parse_str(named) == Ok(own.0) || Some(named) == service.project_path.as_deref();
     if named.is_some_and(|named| !is_own(named)) {
         return Err(Refusal::invalid(
             "/project",
@@ -117,8 +119,10 @@ pub(crate) fn names(
 ) -> Result<Names, Refusal> {
     let mut names = Names::new();
     for (resource, name) in resource_names {
-        let unknown =
-            || Refusal::invalid(format!("/resource_names/{resource}"), "unknown_resource", "no such resource type");
+        let unknown = || {
+            let pointer = format!("/resource_names/{}", escape(resource));
+            Refusal::invalid(pointer, "unknown_resource", "no such resource type")
+        };
         names.insert(catalogue.find(resource).ok_or_else(unknown)?.slot, name.clone());
     }
     let Some(name) = resource_name else {

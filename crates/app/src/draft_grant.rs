@@ -1,12 +1,15 @@
 //! From what a maintainer wrote to a grant: every name resolved, every fault at its pointer.
 
 use crate::manage_users::future;
-use crate::{App, Fault, Person, Refusal};
+use crate::refusal::escape;
+use crate::{App, Fault, GrantPlace, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::glob::Glob;
 use jobpass_domain::grant::{Conditions, Grant, Selectors, Source};
-use jobpass_domain::ids::{GrantId, GroupId};
+use jobpass_domain::ids::GrantId;
 use jobpass_domain::permission::PermissionSet;
+use jobpass_domain::place::Place;
+use jobpass_persistence::grant;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -28,6 +31,8 @@ pub struct DraftSource {
     pub project: Option<String>,
     pub group: Option<String>,
     pub except: Vec<String>,
+    /// The id that project or group must have.
+    pub id: Option<Uuid>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,21 +70,11 @@ impl App {
         if drafts.iter().all(knows) { Ok(known) } else { self.reload_catalogue().await }
     }
 
-    /// Checks a draft; the faults point into it.
+    /// Checks a draft; the faults point into it. `id`: the grant that it is to replace.
     pub(crate) async fn check_draft(
         &self,
-        person: &Person,
-        draft: &DraftGrant,
-        catalogue: &Catalogue,
-    ) -> Result<Checked, Refusal> {
-        future("/expires_at", draft.expires_at, self.now())?;
-        self.check_all_but_expiry(person, draft, catalogue).await
-    }
-
-    /// For a list that is put back as a whole: what is there already may have expired.
-    pub(crate) async fn check_all_but_expiry(
-        &self,
-        person: &Person,
+        at: &GrantPlace,
+        id: Option<GrantId>,
         draft: &DraftGrant,
         catalogue: &Catalogue,
     ) -> Result<Checked, Refusal> {
@@ -87,54 +82,28 @@ impl App {
         let most = self.settings.limits.patterns;
         let selectors = selectors(&draft.selectors, permissions, catalogue, most)?;
         conditions(&draft.conditions, most)?;
-        let source = self.source(person, &draft.source).await?;
+        let source = self.source(at, &draft.source).await?;
+        self.check_expiry(at.place, (id, &source), draft.expires_at).await?;
         let id = GrantId(Uuid::nil());
         let conditions = draft.conditions.clone();
         let grant = Grant { id, source, permissions, conditions, selectors, expires_at: draft.expires_at };
         Ok(Checked { grant, everything, note: draft.note.clone() })
     }
 
-    /// A source that this person may name: by membership or by its visibility. Any other is worded as missing.
-    pub(crate) async fn source(&self, person: &Person, draft: &DraftSource) -> Result<Source, Refusal> {
-        match (&draft.project, &draft.group) {
-            (Some(key), None) => {
-                if !draft.except.is_empty() {
-                    return Err(Refusal::invalid("/source/except", "needs_group", "only a group has exceptions"));
-                }
-                let access = self.project(person.clone(), key).await.map_err(missing("/source/project", "project"))?;
-                Ok(Source::Project(access.project.id))
+    /// A grant that is over can be sent back as it is, and no other begins so.
+    async fn check_expiry(
+        &self,
+        place: Place,
+        (id, source): (Option<GrantId>, &Source),
+        expires_at: Option<OffsetDateTime>,
+    ) -> Result<(), Refusal> {
+        let past = future("/expires_at", expires_at, self.now());
+        match expires_at {
+            Some(at) if past.is_err() && grant::expires_at(self.db.read(), place, (id, source.id()), at).await? => {
+                Ok(())
             }
-            (None, Some(key)) => {
-                let group = self.group(person.clone(), key).await.map_err(missing("/source/group", "group"))?.group;
-                at_most("/source/except", draft.except.len(), self.settings.limits.patterns)?;
-                let mut except = Vec::with_capacity(draft.except.len());
-                for (index, key) in draft.except.iter().enumerate() {
-                    except.push(
-                        self.exception(person, key, group.id)
-                            .await
-                            .map_err(|fault| in_list("/source/except", index, fault))?,
-                    );
-                }
-                Ok(Source::Group { group: group.id, except })
-            }
-            (Some(_), Some(_)) => {
-                Err(Refusal::invalid("/source", "one_source", "a source is a project or a group, not both"))
-            }
-            (None, None) => Err(Refusal::invalid("/source", "required", "a source names a project or a group")),
+            _ => past,
         }
-    }
-
-    /// A project or group that lies under the source now.
-    async fn exception(&self, person: &Person, key: &str, under: GroupId) -> Result<Uuid, Refusal> {
-        let outside = || Refusal::invalid("", "outside_source", "does not lie under the source");
-        match self.project(person.clone(), key).await {
-            Ok(access) if access.project.chain.contains(&under) => return Ok(access.project.id.0),
-            Ok(_) => return Err(outside()),
-            Err(Refusal::NotFound) => {}
-            Err(other) => return Err(other),
-        }
-        let group = self.group(person.clone(), key).await.map_err(missing("", "project or group"))?.group;
-        if group.id != under && group.chain.contains(&under) { Ok(group.id.0) } else { Err(outside()) }
     }
 }
 
@@ -144,10 +113,6 @@ pub(crate) fn missing(pointer: &'static str, what: &'static str) -> impl Fn(Refu
         Refusal::NotFound => Refusal::invalid(pointer, "not_found", format!("there is no such {what}")),
         other => other,
     }
-}
-
-fn in_list(pointer: &str, index: usize, refusal: Refusal) -> Refusal {
-    within(refusal, &format!("{pointer}/{index}"))
 }
 
 /// Moves every fault below this pointer.
@@ -204,7 +169,7 @@ fn selectors(
 ) -> Result<Selectors, Refusal> {
     let mut selectors = Selectors::default();
     for (resource, patterns) in draft {
-        let pointer = format!("/selectors/{}", resource.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/selectors/{}", escape(resource));
         let fault = |code, detail: &str| Refusal::Invalid(vec![Fault::new(pointer.clone(), code, detail)]);
         let known = catalogue.find(resource).ok_or_else(|| fault("unknown_resource", "no such resource type"))?;
         if known.name_form.is_none() {

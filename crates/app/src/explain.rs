@@ -2,8 +2,8 @@
 
 use crate::authorize::{asked, names};
 use crate::draft_grant::DraftSource;
-use crate::{App, ProjectAccess, Refusal};
-use jobpass_domain::ceiling::When;
+use crate::{App, GrantPlace, ProjectAccess, Refusal};
+use jobpass_domain::ceiling::SavedCeiling;
 use jobpass_domain::explain::{Explanation, Hypothesis, explain};
 use jobpass_domain::grant::{SavedGrant, Source};
 use jobpass_domain::ids::{CeilingId, ProjectId};
@@ -46,8 +46,8 @@ pub struct Explained {
     pub catalogue: Arc<Catalogue>,
     /// By id, each with the path of where it lives.
     pub grants: HashMap<uuid::Uuid, (SavedGrant, String)>,
-    /// By id: where it lies and when it applies. The source's are its own affair.
-    pub ceilings: HashMap<CeilingId, (String, When)>,
+    /// By id: where it lies, and what it is. The source's are its own affair.
+    pub ceilings: HashMap<CeilingId, (String, SavedCeiling)>,
 }
 
 impl App {
@@ -55,9 +55,9 @@ impl App {
         let catalogue = self.reload_catalogue().await?;
         let asked = asked(&draft.permissions, &catalogue)?;
         let names = names(draft.resource_name.as_deref(), &draft.resource_names, asked, &catalogue)?;
-        let named = DraftSource { project: Some(draft.source.clone()), group: None, except: vec![] };
+        let named = DraftSource { project: Some(draft.source.clone()), group: None, except: vec![], id: None };
         let missing = || Refusal::invalid("/source", "not_found", "there is no such project");
-        let source = match self.source(&by.person, &named).await {
+        let source = match self.source(&GrantPlace::from(by.clone()), &named).await {
             Ok(Source::Project(id)) => id,
             Ok(Source::Group { .. }) | Err(Refusal::Invalid(_)) => return Err(missing()),
             Err(other) => return Err(other),
@@ -144,14 +144,14 @@ async fn place_paths(tx: &mut Tx, by: &ProjectAccess) -> Result<HashMap<Place, S
 }
 
 /// The ceilings on the project asked about, on the groups above it and on the instance.
-async fn ceilings(tx: &mut Tx, by: &ProjectAccess) -> Result<HashMap<CeilingId, (String, When)>, Refusal> {
+async fn ceilings(tx: &mut Tx, by: &ProjectAccess) -> Result<HashMap<CeilingId, (String, SavedCeiling)>, Refusal> {
     let catalogue = Catalogue::default();
     let mut found = HashMap::new();
     let mut paths = place_paths(tx, by).await?;
     paths.insert(Place::Instance, "instance".to_owned());
     for (place, path) in paths {
         for saved in ceiling::list(tx.on(), place, &catalogue).await? {
-            found.insert(saved.ceiling.id, (path.clone(), saved.ceiling.when));
+            found.insert(saved.ceiling.id, (path.clone(), saved));
         }
     }
     Ok(found)

@@ -73,7 +73,8 @@ impl App {
         let context = self.context(Actor::Runner(runner.id), caller.request);
         self.transaction(context, async |tx: &mut Tx| {
             let (project, chain) = pipeline::project_of(tx.on(), id).await?.ok_or(Refusal::NotFound)?;
-            if !runner.reaches(project, &chain) {
+            // What it began it may end, though the project has moved out of its reach.
+            if !runner.reaches(project, &chain) && !pipeline::has_job_of(tx, id, runner.id).await? {
                 return Err(Refusal::NotFound);
             }
             let of_runner = if runner.scope == Place::Instance { None } else { Some(runner.id) };

@@ -1,12 +1,11 @@
 //! Grants: written by the maintainers of the place they live on, one by one or as a whole list.
 
 use crate::draft_grant::{Checked, within};
-use crate::manage_users::future;
 use crate::once::{Life, once};
 use crate::{App, Conflict, Done, DraftGrant, GrantPlace, How, Once, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
-use jobpass_domain::grant::{Grant, SavedGrant, Source};
+use jobpass_domain::grant::{Grant, SavedGrant};
 use jobpass_domain::ids::GrantId;
 use jobpass_domain::place::Place;
 use jobpass_persistence::grant::{self, Write};
@@ -31,8 +30,13 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&SavedGrant) -> Rendered,
     ) -> Result<Done<Rendered>, Refusal> {
+        // What is only rehearsed is not kept for a repeated call.
+        let idempotency = idempotency.filter(|_| !how.dry_run);
+        if let Some(kept) = self.replayed(idempotency, at.person.user.id.0).await? {
+            return Ok(Done::Made(kept));
+        }
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let checked = self.check_draft(at, None, draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         let limit = self.settings.limits.grants;
         let work = async |tx: &mut Tx| {
@@ -42,8 +46,6 @@ impl App {
             let made = insert(tx, at, checked.clone(), &catalogue).await?;
             Ok((render(&made), Life::default()))
         };
-        // What is only rehearsed is not kept for a repeated call.
-        let idempotency = idempotency.filter(|_| !how.dry_run);
         let work = async |tx: &mut Tx| once(tx, idempotency, at.person.user.id.0, work).await;
         self.change(context, at.touched(), how, work).await
     }
@@ -58,7 +60,7 @@ impl App {
     ) -> Result<Done<SavedGrant>, Refusal> {
         let catalogue = self.catalogue_of(std::slice::from_ref(draft)).await?;
         self.find_grant(at.place, id).await?;
-        let checked = self.check_draft(&at.person, draft, &catalogue).await?;
+        let checked = self.check_draft(at, Some(id), draft, &catalogue).await?;
         let context = self.context(at.person.actor(), at.person.request);
         self.change(context, at.touched(), how, async |tx: &mut Tx| {
             hold_named(tx, "/source", [&checked]).await?;
@@ -132,27 +134,10 @@ impl App {
         }
         let mut wanted = Vec::with_capacity(drafts.len());
         for (index, draft) in drafts.iter().enumerate() {
-            let checked = self.check_one_of_all(at, draft, catalogue).await;
+            let checked = self.check_draft(at, None, draft, catalogue).await;
             wanted.push(checked.map_err(|refusal| within(refusal, &format!("{pointer}/{index}")))?);
         }
         Ok(wanted)
-    }
-
-    /// A grant that is there already may have expired: what is shown can be put back.
-    async fn check_one_of_all(
-        &self,
-        at: &GrantPlace,
-        draft: &DraftGrant,
-        catalogue: &Catalogue,
-    ) -> Result<Checked, Refusal> {
-        let checked = self.check_all_but_expiry(&at.person, draft, catalogue).await?;
-        if let Err(past) = future("/expires_at", draft.expires_at, self.now()) {
-            let there = grant::list(self.db.read(), at.place, (None, None), i64::MAX, catalogue).await?;
-            if !there.iter().any(|old| is_same(old, &checked)) {
-                return Err(past);
-            }
-        }
-        Ok(checked)
     }
 }
 
@@ -190,24 +175,12 @@ pub(crate) fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> Di
 fn is_same(old: &SavedGrant, new: &Checked) -> bool {
     let Grant { id: _, source, permissions, conditions, selectors, expires_at } = &old.grant;
     old.note == new.note
-        && is_same_source(source, &new.grant.source)
+        && *source == new.grant.source
         && *permissions == new.grant.permissions
         && old.everything == new.everything
         && *expires_at == new.grant.expires_at
         && *conditions == new.grant.conditions
         && *selectors == new.grant.selectors
-}
-
-/// Exceptions are a set, whatever the order in which they are written or shown.
-fn is_same_source(old: &Source, new: &Source) -> bool {
-    match (old, new) {
-        (Source::Group { group, except }, Source::Group { group: other, except: others }) => {
-            group == other
-                && except.iter().all(|one| others.contains(one))
-                && others.iter().all(|one| except.contains(one))
-        }
-        _ => old == new,
-    }
 }
 
 /// Holds what grants name until they are written, before any place is held: what is deleted takes the same order.

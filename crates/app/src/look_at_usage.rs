@@ -1,36 +1,20 @@
 //! Reading usage: what was used and refused on a project, page by page.
 
 use crate::look::Listed;
-use crate::rehearse::since;
+use crate::rehearse::since as days_ago;
 use crate::{App, PageOf, Refusal};
-use jobpass_domain::Reason;
 use jobpass_domain::ids::ProjectId;
-use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::replay::Recorded;
-use jobpass_domain::usage::What;
-use jobpass_persistence::usage::{self, Cursor, Filter};
-use time::OffsetDateTime;
+use jobpass_domain::usage::{Filter, What};
+use jobpass_persistence::usage::{self, Cursor, Resolved};
 use uuid::Uuid;
 
-/// What is looked for; `None`: whatever it is.
+/// What is looked for.
 #[derive(Clone, Debug, Default)]
 pub struct UsageFilter {
-    /// Path or id.
-    pub source: Option<String>,
-    /// Permissions as they are written in grants.
+    pub uses: Filter,
+    /// Permissions as they are written in grants; none: any.
     pub permissions: Vec<String>,
-    pub unnamed: Option<bool>,
-    pub allowed: Option<bool>,
-    pub reason: Option<Reason>,
-    pub would_deny: Option<bool>,
-    pub ref_name: Option<String>,
-    pub environment: Option<String>,
-    pub resource_name: Option<String>,
-    pub protected: Option<bool>,
-    pub trigger: Option<Trigger>,
-    pub from_fork: Option<bool>,
-    pub since: Option<OffsetDateTime>,
-    pub until: Option<OffsetDateTime>,
     /// Not seen for so long.
     pub unused_days: Option<u16>,
 }
@@ -59,27 +43,15 @@ impl App {
                 Some(catalogue.expand(set))
             }
         };
-        let oldest = since(self.settings.usage_retention_days, self.now());
-        let filter = Filter {
-            source: filter.source.clone(),
-            permissions,
-            unnamed: filter.unnamed,
-            allowed: filter.allowed,
-            reason: filter.reason,
-            would_deny: filter.would_deny,
-            ref_name: filter.ref_name.clone(),
-            environment: filter.environment.clone(),
-            resource_name: filter.resource_name.clone(),
-            protected: filter.protected,
-            trigger: filter.trigger,
-            from_fork: filter.from_fork,
-            // A partition holds a month, and what is older than the setting says is not shown.
-            since: Some(filter.since.unwrap_or(oldest).max(oldest)),
-            until: filter.until,
-            unused_since: filter.unused_days.map(|days| since(days, self.now())),
-        };
+        let oldest = days_ago(self.settings.usage_retention_days, self.now());
+        // A partition holds a month, and what is older than the setting says is not shown.
+        let since = filter.uses.since.unwrap_or(oldest).max(oldest);
+        let uses = Filter { since: Some(since), ..filter.uses.clone() };
+        let unused_since = filter.unused_days.map(|days| days_ago(days, self.now()));
+        let resolved = Resolved { permissions, unused_since };
         let after = page.after.as_deref().map(cursor).transpose()?;
-        let rows = usage::list(self.db.read(), target, &filter, after.as_ref(), page.rows(), &catalogue).await?;
+        let rows =
+            usage::list(self.db.read(), target, (&uses, &resolved), after.as_ref(), page.rows(), &catalogue).await?;
         let (rows, next) = page.cut(rows, |row| written(&row.cursor));
         let listed = rows.into_iter().map(|row| {
             let permission = match row.recorded.used.what {

@@ -44,6 +44,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Runner, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         future("/expires_at", draft.expires_at, self.now())?;
         let (scope, scope_path) = self.scope_for(person, draft).await?;
         may_assert(person, draft.asserts_actor)?;
@@ -92,7 +95,7 @@ impl App {
                 paused: change.paused.unwrap_or(old.paused),
                 ..old.clone()
             };
-            may_assert(person, new.asserts_actor && !old.asserts_actor)?;
+            may_assert(person, new.asserts_actor && widens(&old, &new))?;
             runner::update(tx, &new).await?;
             tx.audit(&changed("runner.updated", &new, Some(describe(&old)), Some(describe(&new)))).await?;
             Ok(new)
@@ -148,8 +151,17 @@ impl App {
     }
 }
 
-/// That a runner's word about the actor is taken is an administrator's to decide.
-fn may_assert(person: &Person, asserts_actor: bool) -> Result<(), Refusal> {
+/// Whether the runner may do more than before.
+fn widens(old: &Runner, new: &Runner) -> bool {
+    let turned = |old: bool, new: bool| new && !old;
+    turned(old.asserts_actor, new.asserts_actor)
+        || turned(old.protected, new.protected)
+        || turned(new.paused, old.paused)
+}
+
+/// That a runner's word about the actor is taken is an administrator's to decide, and who holds its secret:
+/// whoever does can be anyone.
+pub(crate) fn may_assert(person: &Person, asserts_actor: bool) -> Result<(), Refusal> {
     if asserts_actor && !person.user.administrator {
         Err(Refusal::Forbidden { needs: "administrator" })
     } else {

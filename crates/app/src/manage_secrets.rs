@@ -1,6 +1,7 @@
 //! The secrets of runners and services: a second one beside the first, change over, then delete the old one,
 //! and nothing was out.
 
+use crate::manage_runners::may_assert;
 use crate::manage_users::future;
 use crate::once::{Life, once};
 use crate::{App, Conflict, Credential, Once, Person, Refusal, Rendered};
@@ -28,15 +29,18 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&LiveSecret, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        future("/expires_at", expires_at, self.now())?;
         self.may_rotate(person, owner).await?;
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
+        future("/expires_at", expires_at, self.now())?;
         let credential = Credential::new(match owner {
             SecretOwner::Runner(_) => Kind::Runner,
             SecretOwner::Service(_) => Kind::Service,
         })?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
-            let place = hold(tx, owner).await?;
+            let place = hold(tx, person, owner).await?;
             let live = LiveSecret { id: SecretId(id_at(tx.now())), expires_at, created_at: tx.now() };
             if !secret::insert(tx, owner, &live, credential.hash).await? {
                 return Err(Conflict::TwoLiveSecrets.into());
@@ -51,7 +55,7 @@ impl App {
         self.may_rotate(person, owner).await?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
-            let place = hold(tx, owner).await?;
+            let place = hold(tx, person, owner).await?;
             if !secret::delete(tx, owner, id).await? {
                 return Err(Refusal::NotFound);
             }
@@ -71,9 +75,13 @@ impl App {
 }
 
 /// The owner's row, held, so that two who rotate at once are one after the other; answers where it lives.
-async fn hold(tx: &mut Tx, owner: SecretOwner) -> Result<Place, Refusal> {
+async fn hold(tx: &mut Tx, person: &Person, owner: SecretOwner) -> Result<Place, Refusal> {
     match owner {
-        SecretOwner::Runner(id) => Ok(runner::lock(tx, id).await?.ok_or(Refusal::NotFound)?.scope),
+        SecretOwner::Runner(id) => {
+            let runner = runner::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
+            may_assert(person, runner.asserts_actor)?;
+            Ok(runner.scope)
+        }
         SecretOwner::Service(id) => {
             let service = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
             Ok(service.project.map_or(Place::Instance, Place::Project))

@@ -49,6 +49,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Service, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         self.check_resources(draft.resources.as_deref()).await?;
         let project = match &draft.project {
             None => None,

@@ -80,11 +80,14 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&UserToken, &Secret) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        future("/expires_at", draft.expires_at, self.now())?;
         let own = draft.user == person.user.name.as_str() || draft.user == person.user.id.to_string();
         if !own && !person.user.administrator {
             return Err(Refusal::Forbidden { needs: "administrator" });
         }
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
+        future("/expires_at", draft.expires_at, self.now())?;
         let credential = Credential::new(Kind::User)?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {

@@ -59,6 +59,9 @@ impl App {
         render: impl Fn(&Minted) -> Rendered,
     ) -> Result<Rendered, Refusal> {
         let runner = &caller.runner;
+        if let Some(kept) = self.replayed(idempotency, runner.id.0).await? {
+            return Ok(kept);
+        }
         let cap = self.cap(request.permissions.as_deref()).await?;
         check(request, self.settings.max_job_timeout)?;
         let project = project::find(self.db.read(), &request.project).await?.ok_or(Refusal::NotFound)?;

@@ -3,13 +3,13 @@
 //! The answer may hold a secret, so it is kept only sealed, under a key derived from the caller's own
 //! credential and the Idempotency-Key; the database holds neither.
 
-use crate::{Conflict, Refusal, entropy};
+use crate::{App, Conflict, Refusal, entropy};
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
-use jobpass_domain::Catalogue;
+use jobpass_domain::job_token::JobToken;
 use jobpass_domain::token::{Hour, TokenHash};
+use jobpass_persistence::Tx;
 use jobpass_persistence::idempotency::{self, Kept};
-use jobpass_persistence::{Tx, question};
 use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -94,6 +94,18 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+impl App {
+    /// What was answered to this request before. It is looked for before the request is weighed anew: what it says may
+    /// have been good then and be refused by now.
+    pub(crate) async fn replayed(&self, once: Option<&Once>, caller: Uuid) -> Result<Option<Rendered>, Refusal> {
+        let Some(once) = once else { return Ok(None) };
+        let (db, now) = (self.db.read(), self.now());
+        let Some(kept) = idempotency::find(db, &once.key(caller), now).await? else { return Ok(None) };
+        let token = idempotency::token(db, &kept).await?;
+        replay(once, &kept, token.as_ref(), now).map(Some)
+    }
+}
+
 /// Answers again what was answered before, or else does the work and keeps its answer, in this transaction.
 pub(crate) async fn once(
     tx: &mut Tx,
@@ -106,9 +118,11 @@ pub(crate) async fn once(
     if !idempotency::claim(tx, &key).await? {
         return Err(Conflict::RequestInFlight.into());
     }
-    if let Some(kept) = idempotency::find(tx, &key).await? {
+    let now = tx.now();
+    if let Some(kept) = idempotency::find(tx.on(), &key, now).await? {
         tx.nothing_to_audit();
-        return replay(tx, once, &kept).await;
+        let token = idempotency::token(tx.on(), &kept).await?;
+        return replay(once, &kept, token.as_ref(), now);
     }
     let (answer, life) = work(tx).await?;
     let kept = Kept {
@@ -121,16 +135,13 @@ pub(crate) async fn once(
     Ok(answer)
 }
 
-async fn replay(tx: &mut Tx, once: &Once, kept: &Kept) -> Result<Rendered, Refusal> {
+/// `token`: the job token in the answer, as it is now.
+fn replay(once: &Once, kept: &Kept, token: Option<&JobToken>, now: OffsetDateTime) -> Result<Rendered, Refusal> {
     if kept.fingerprint != once.fingerprint {
         return Err(Refusal::KeyReused);
     }
-    if let Some((hour, hash)) = kept.token {
-        let now = tx.now();
-        let known = question::load(tx.on(), hour, hash, None, &Catalogue::default()).await?.token;
-        if known.is_none_or(|known| known.token.death(now).is_some()) {
-            return Err(Conflict::ReplayedTokenDead.into());
-        }
+    if kept.token.is_some() && token.is_none_or(|token| token.death(now).is_some()) {
+        return Err(Conflict::ReplayedTokenDead.into());
     }
     once.open(&kept.sealed_answer)
 }

@@ -27,6 +27,11 @@ impl Fault {
     }
 }
 
+/// A name as it stands in a JSON pointer (RFC 6901, section 3).
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// What stands in the way, by the name of the rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
@@ -86,6 +91,8 @@ pub enum Refusal {
     Forbidden {
         needs: &'static str,
     },
+    /// A group at the top, made, renamed or moved there by someone who is no administrator.
+    TopLevel,
     RunnerNotProtected,
     ProtectedEnvironment,
     Invalid(Vec<Fault>),

@@ -35,6 +35,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Group) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         let parent = self.parent_for(person, &draft.path, Role::Maintainer).await?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
@@ -58,10 +61,7 @@ impl App {
     ) -> Result<Done<Group>, Refusal> {
         let GroupAccess { person, group: seen, .. } = access.require(Role::Owner)?;
         let path = change.path.as_ref().filter(|path| **path != seen.path);
-        let target = match path {
-            Some(path) => self.parent_for(&person, path, Role::Owner).await?,
-            None => None,
-        };
+        let target = self.parent_after(&person, &seen, path).await?;
         let context = self.context(person.actor(), person.request);
         let touched = Touched { place: Place::Group(seen.id), sources_too: path.is_some() };
         let steps_up = change.floor == Some(Mode::Enforced);
@@ -76,7 +76,7 @@ impl App {
             }
             let mut new = old.clone();
             new.floor = change.floor.unwrap_or(old.floor);
-            let mut parent = old.chain.iter().rev().nth(1).copied();
+            let mut parent = above(&old);
             if let Some(path) = path {
                 let paths = group::paths_after(tx, old.id, path).await?;
                 claim_paths(tx, &person, &paths).await?;
@@ -106,11 +106,25 @@ impl App {
             }
             group::delete(tx, old.id).await?;
             // On the group above: what is gone has no owners who could look.
-            let place = old.chain.iter().rev().nth(1).map_or(Place::Instance, |above| Place::Group(*above));
+            let place = above(&old).map_or(Place::Instance, Place::Group);
             let deleted = changed("group.deleted", &old, Some(describe(&old)), None);
             tx.audit(&Change { place, ..deleted }).await.map_err(Refusal::from)
         })
         .await
+    }
+
+    /// The group above after the change. A rename in place is its owner's alone; the top is for administrators.
+    async fn parent_after(
+        &self,
+        person: &Person,
+        seen: &Group,
+        path: Option<&Path>,
+    ) -> Result<Option<GroupId>, Refusal> {
+        match path {
+            None => Ok(None),
+            Some(path) if path.parent().is_some() && path.parent() == seen.path.parent() => Ok(above(seen)),
+            Some(path) => self.parent_for(person, path, Role::Owner).await,
+        }
     }
 
     /// The group that a path lies in, where this person has that role; `None` at the top, which is for administrators.
@@ -121,11 +135,7 @@ impl App {
         needs: Role,
     ) -> Result<Option<GroupId>, Refusal> {
         let Some(parent) = path.parent() else {
-            return if person.user.administrator {
-                Ok(None)
-            } else {
-                Err(Refusal::Forbidden { needs: "administrator" })
-            };
+            return if person.user.administrator { Ok(None) } else { Err(Refusal::TopLevel) };
         };
         let missing = || Refusal::invalid("/path", "not_found", format!("there is no group {parent}"));
         let access = self.group(person.clone(), parent.as_str()).await.map_err(|refusal| match refusal {
@@ -137,14 +147,18 @@ impl App {
     }
 }
 
+/// The group that this one lies in.
+fn above(group: &Group) -> Option<GroupId> {
+    group.chain.iter().rev().nth(1).copied()
+}
+
 /// Changes what a group is set to, where it stays; one that is set so already is left alone. The row is held.
 pub(crate) async fn set(tx: &mut Tx, old: &Group, change: &GroupChange) -> Result<Group, Refusal> {
     let wanted = Group { floor: change.floor.unwrap_or(old.floor), ..old.clone() };
     if wanted == *old {
         return Ok(wanted);
     }
-    let parent = old.chain.iter().rev().nth(1).copied();
-    save(tx, old, (&wanted, parent), change).await
+    save(tx, old, (&wanted, above(old)), change).await
 }
 
 async fn save(

@@ -48,6 +48,9 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Project) -> Rendered,
     ) -> Result<Rendered, Refusal> {
+        if let Some(kept) = self.replayed(idempotency, person.user.id.0).await? {
+            return Ok(kept);
+        }
         let most = self.settings.limits.patterns;
         check_patterns(draft.protected_refs.as_deref(), Some(&draft.protected_environments), most)?;
         if draft.path.parent().is_none() {

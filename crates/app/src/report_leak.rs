@@ -5,7 +5,7 @@ use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::live_secret::SecretOwner;
 use jobpass_domain::place::Place;
 use jobpass_domain::token::{self, Kind, TokenHash};
-use jobpass_persistence::{Tx, runner, secret, user};
+use jobpass_persistence::{Tx, runner, secret, service, user};
 use uuid::Uuid;
 
 impl App {
@@ -46,17 +46,26 @@ async fn kill_user_token(tx: &mut Tx, hash: TokenHash) -> Result<Option<Change>,
     Ok(killed.map(|(id, _)| leaked("user_token.leaked", "user_token", id.0, Place::Instance)))
 }
 
-/// What was minted with a runner's leaked secret may be anyone's: it ends, too.
+/// The owner is held before its secret goes, as whoever deletes the owner does: neither waits for the other's.
 async fn kill_secret(tx: &mut Tx, hash: TokenHash) -> Result<Option<Change>, Refusal> {
-    Ok(match secret::delete_by_hash(tx, hash).await? {
-        None => None,
-        Some(SecretOwner::Service(id)) => Some(leaked("service.secret_leaked", "service", id.0, Place::Instance)),
-        Some(SecretOwner::Runner(id)) => {
-            runner::raise_epoch(tx, id).await?;
-            let scope = runner::find(tx.on(), id).await?.map_or(Place::Instance, |runner| runner.scope);
-            Some(leaked("runner.secret_leaked", "runner", id.0, scope))
+    let change = match secret::owner(tx.on(), hash).await? {
+        None => return Ok(None),
+        Some(SecretOwner::Service(id)) => {
+            let Some(service) = service::lock(tx, id).await? else { return Ok(None) };
+            let place = service.project.map_or(Place::Instance, Place::Project);
+            leaked("service.secret_leaked", "service", id.0, place)
         }
-    })
+        Some(SecretOwner::Runner(id)) => {
+            let Some(runner) = runner::lock(tx, id).await? else { return Ok(None) };
+            leaked("runner.secret_leaked", "runner", id.0, runner.scope)
+        }
+    };
+    let Some(owner) = secret::delete_by_hash(tx, hash).await? else { return Ok(None) };
+    // What was minted with a runner's leaked secret may be anyone's: it ends, too.
+    if let SecretOwner::Runner(id) = owner {
+        runner::raise_epoch(tx, id).await?;
+    }
+    Ok(Some(change))
 }
 
 fn leaked(action: &'static str, subject_kind: &'static str, subject: Uuid, place: Place) -> Change {

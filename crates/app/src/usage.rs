@@ -129,7 +129,9 @@ impl App {
         }
         let catalogue = self.catalogue();
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
-        let uses: Vec<_> = in_flight.uses.iter().map(|(used, tally)| (used.clone(), *tally)).collect();
+        let mut uses: Vec<_> = in_flight.uses.iter().map(|(used, tally)| (used.clone(), *tally)).collect();
+        // Whose values come first are told apart.
+        uses.sort_by_key(|(_, tally)| tally.first_at);
         let needs = &in_flight.needs;
         self.transaction(context, async |tx: &mut Tx| {
             tx.nothing_to_audit();

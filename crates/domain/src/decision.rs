@@ -40,9 +40,13 @@ pub struct Target {
     pub mode: Mode,
     /// Grants on it and on the groups above it. Those for other sources do no harm.
     pub grants: Vec<Grant>,
-    /// Ceilings of side `target` on it, on the groups above it and on the instance.
+    /// Ceilings of side `target` on it and on the groups above it.
     pub ceilings: Vec<Ceiling>,
 }
+
+/// What decides for a project that does not exist: a private one on which nothing was ever written.
+static NOWHERE: Target =
+    Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![], ceilings: vec![] };
 
 /// Resource names that go with the question, one for a resource type.
 pub type Names = BTreeMap<Slot, String>;
@@ -54,7 +58,8 @@ pub struct Question<'a> {
     pub token: Option<&'a JobToken>,
     /// The role of the token's vouched-for actor on the target.
     pub actor_role: Option<Role>,
-    /// Ceilings of side `source` on the token's project, on the groups above it and on the instance.
+    /// What binds the token wherever it asks: ceilings of side `source` on its project and on the groups above it, and
+    /// all of the instance.
     pub source_ceilings: &'a [Ceiling],
     /// `None`: the token's own holder.
     pub asker: Option<&'a Asker>,
@@ -125,8 +130,8 @@ impl Decision {
 /// Decides. A dead token, an unknown project, a name that does not match: whatever is not certain is a no.
 pub fn decide(question: &Question<'_>, now: OffsetDateTime) -> Decision {
     let dead = death(question, now);
-    let held = match (question.token, question.target, dead) {
-        (Some(token), Some(target), None) => Held::load(question, token, target, now),
+    let held = match (question.token, dead) {
+        (Some(token), None) => Held::load(question, token, question.target.unwrap_or(&NOWHERE), now),
         _ => Held::default(),
     };
     let outcomes: Vec<_> = question.asked.iter().map(|one| (one, held.outcome(one, question, dead))).collect();
@@ -169,13 +174,17 @@ struct Held<'a> {
     free: PermissionSet,
     /// By grants, for the names that were given.
     named: PermissionSet,
+    /// By grants, for one name or another.
+    somehow: PermissionSet,
     selected: Vec<Selected>,
     anyone: PermissionSet,
     /// By the actor's role; empty in `enforced`.
     inherited: PermissionSet,
     cap: PermissionSet,
     shown: PermissionSet,
-    /// What cap, ceilings and the asker's resource types leave: nothing goes beyond it.
+    /// What cap, the asker's resource types and the ceilings that bind the token wherever it asks leave.
+    wherever: PermissionSet,
+    /// What of that the ceilings of the target and its groups leave: nothing goes beyond it.
     left: PermissionSet,
     /// What of that the question is about: all of it when nothing was named.
     at_stake: PermissionSet,
@@ -200,13 +209,14 @@ impl<'a> Held<'a> {
         let role = question.actor_role.map_or(PermissionSet::EMPTY, Role::allows);
         let cap = token.cap.unwrap_or(PermissionSet::ALL);
         let shown = question.asker.and_then(|asker| asker.shown).unwrap_or(PermissionSet::ALL);
-        let ceilings = ceiling::leave(target.ceilings.iter().chain(question.source_ceilings), &token.run);
-        let left = cap.intersect(ceilings).intersect(shown);
+        let wherever = cap.intersect(shown).intersect(ceiling::leave(question.source_ceilings, &token.run));
+        let left = wherever.intersect(ceiling::leave(&target.ceilings, &token.run));
         let mut held = Held {
             anyone: if target.visibility == Visibility::Private { PermissionSet::EMPTY } else { ANYONE },
             inherited: if target.mode == Mode::Enforced { PermissionSet::EMPTY } else { role },
             cap,
             shown,
+            wherever,
             left,
             at_stake: if question.asked.is_empty() { left } else { left.intersect(question.asked) },
             ..Held::default()
@@ -248,6 +258,7 @@ impl<'a> Held<'a> {
 
     fn add(&mut self, grant: &Grant, gives: PermissionSet, question: &Question<'_>) {
         self.matched.push(grant.id);
+        self.somehow = self.somehow.union(gives);
         self.grants_until = self.grants_until.into_iter().chain(grant.expires_at).min();
         let mut given = grant.selectors.free(gives);
         self.free = self.free.union(given);
@@ -283,8 +294,13 @@ impl<'a> Held<'a> {
         if let Some(dead) = dead {
             return dead;
         }
-        if !self.left.contains(asked) && question.target.is_some() {
+        if !self.wherever.contains(asked) {
             return self.kept_away(asked);
+        }
+        // A ceiling of the target speaks only to those who hold something there: to all others it would tell a
+        // hidden project from a missing one.
+        if !self.left.contains(asked) && self.somehow.union(self.inherited).union(self.anyone).contains(asked) {
+            return Reason::Ceiling;
         }
         if self.free.union(self.named).contains(asked) {
             Reason::Granted
@@ -297,6 +313,7 @@ impl<'a> Held<'a> {
         }
     }
 
+    /// By what says nothing of the target: it is asked first, for a missing one too.
     fn kept_away(&self, asked: Permission) -> Reason {
         if !self.shown.contains(asked) {
             Reason::Audience

@@ -35,7 +35,7 @@ pub struct Explanation {
     pub steps: Steps,
     /// Every grant whose source covers the job's project.
     pub grants: Vec<WeighedGrant>,
-    /// Every ceiling on either side.
+    /// Every ceiling that binds the target or the source.
     pub ceilings: Vec<WeighedCeiling>,
     /// `None` when all is allowed, or when no change here could help.
     pub smallest_change: Option<SmallestChange>,
@@ -71,7 +71,6 @@ pub struct WeighedGrant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeighedCeiling {
     pub ceiling: CeilingId,
-    pub on_source: bool,
     pub applies: bool,
     /// Of what is asked, what it takes away.
     pub takes: PermissionSet,
@@ -163,13 +162,12 @@ fn weigh(grant: &Grant, hypothesis: &Hypothesis, situation: &Situation, now: Off
 }
 
 fn ceilings(hypothesis: &Hypothesis, situation: &Situation) -> Vec<WeighedCeiling> {
-    let weigh = |ceiling: &Ceiling, on_source| {
+    let weigh = |ceiling: &Ceiling| {
         let applies = ceiling.when.holds(&hypothesis.run);
         let takes = if applies { hypothesis.asked.minus(ceiling.at_most) } else { PermissionSet::EMPTY };
-        WeighedCeiling { ceiling: ceiling.id, on_source, applies, takes }
+        WeighedCeiling { ceiling: ceiling.id, applies, takes }
     };
-    let on_target = situation.target.ceilings.iter().map(|ceiling| weigh(ceiling, false));
-    on_target.chain(situation.source.ceilings.iter().map(|ceiling| weigh(ceiling, true))).collect()
+    situation.target.ceilings.iter().chain(&situation.source.ceilings).map(weigh).collect()
 }
 
 /// Found by trying: what is answered is a change after which the decision says yes.

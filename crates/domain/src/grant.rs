@@ -61,11 +61,26 @@ pub enum Source {
     /// Everything under the group, now or later, less what lies under an excepted project or group.
     Group {
         group: GroupId,
+        /// A set: in the order of the ids.
         except: Vec<Uuid>,
     },
 }
 
 impl Source {
+    pub fn group(group: GroupId, mut except: Vec<Uuid>) -> Source {
+        except.sort_unstable();
+        except.dedup();
+        Source::Group { group, except }
+    }
+
+    /// The project or group itself.
+    pub fn id(&self) -> Uuid {
+        match self {
+            Source::Project(project) => project.0,
+            Source::Group { group, .. } => group.0,
+        }
+    }
+
     /// The ids of all projects and groups that it names.
     pub fn named(&self) -> Vec<Uuid> {
         match self {

@@ -29,7 +29,7 @@ pub struct Source {
     pub project: ProjectId,
     /// The groups above it.
     pub chain: Vec<GroupId>,
-    /// Ceilings of side `source` on it, on the groups above it and on the instance.
+    /// Ceilings of side `source` on it and on the groups above it, and all of the instance.
     pub ceilings: Vec<Ceiling>,
 }
 

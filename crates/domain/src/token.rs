@@ -5,6 +5,7 @@
 
 use crate::secret::Secret;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -84,6 +85,39 @@ pub struct Parsed {
     pub hash: TokenHash,
     /// The hour in the text of a job token; zero for the other kinds.
     pub hour: Hour,
+}
+
+/// The fewest characters after a prefix that may be a secret: part of one is guessed sooner than all of it.
+const TELLING: usize = 16;
+
+/// The text without what may be a token or secret: for whatever is logged or answered and a caller wrote.
+pub fn hide(text: &str) -> Cow<'_, str> {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, prefix, after)) = first_secret(rest) {
+        shown.push_str(before);
+        shown.push_str(prefix);
+        shown.push_str("_[hidden]");
+        rest = after;
+    }
+    if shown.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    shown.push_str(rest);
+    Cow::Owned(shown)
+}
+
+/// What stands before it, its prefix but for the underscore, and what follows.
+fn first_secret(text: &str) -> Option<(&str, &str, &str)> {
+    text.match_indices("jp").find_map(|(at, _)| {
+        let (before, secret) = text.split_at(at);
+        let (prefix, rest) = secret.split_at_checked(PREFIX - 1)?;
+        prefix.ends_with(['j', 'r', 's', 'u']).then_some(())?;
+        // The underscore as it may stand in a URL, too.
+        let body = ["_", "%5F", "%5f"].iter().find_map(|underscore| rest.strip_prefix(underscore))?;
+        let after = body.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        (body.len() - after.len() >= TELLING).then_some((before, prefix, after))
+    })
 }
 
 /// Reads a presented text. `None` for whatever does not have the shape or the checksum: such a text is
@@ -182,6 +216,24 @@ fn decode_hour(digits: &[u8]) -> Option<Hour> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden() {
+        let secret = generate(Kind::User, [7; RANDOM]);
+        let text = secret.expose();
+        for (shown, hidden) in [
+            ("", String::new()),
+            ("/v1/groups/acme", "/v1/groups/acme".to_owned()),
+            ("jpj_short jpx_0123456789abcdef jp_", "jpj_short jpx_0123456789abcdef jp_".to_owned()),
+            ("jp", "jp".to_owned()),
+            ("jpé_0123456789abcdef", "jpé_0123456789abcdef".to_owned()),
+            ("a jpu_[hidden], xjpu_[hidden]", format!("a {text}, x{text}")),
+            ("jpjjpr_[hidden]/", "jpjjpr_0123456789abcdef/".to_owned()),
+            ("/jpu_[hidden]", format!("/{}", text.replace('_', "%5F"))),
+        ] {
+            assert_eq!(hide(&hidden), shown);
+        }
+    }
 
     #[test]
     fn a_known_token() {

@@ -4,6 +4,7 @@
 use crate::decision::{Decision, Question};
 use crate::ids::{JobId, ProjectId, ServiceId};
 use crate::permission::Permission;
+use crate::pipeline::Trigger;
 use crate::provenance::Provenance;
 use crate::reason::Reason;
 use crate::role::Role;
@@ -158,6 +159,27 @@ impl Use {
     }
 }
 
+/// Which uses are looked for; `None`: whatever it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Path or id.
+    pub source: Option<String>,
+    pub unnamed: Option<bool>,
+    pub allowed: Option<bool>,
+    pub reason: Option<Reason>,
+    pub would_deny: Option<bool>,
+    pub ref_name: Option<String>,
+    pub environment: Option<String>,
+    pub resource_name: Option<String>,
+    pub protected: Option<bool>,
+    pub trigger: Option<Trigger>,
+    pub from_fork: Option<bool>,
+    /// Seen at this time or later.
+    pub since: Option<OffsetDateTime>,
+    /// Seen before this time.
+    pub until: Option<OffsetDateTime>,
+}
+
 /// Within what values are told apart: one source's use of one permission on one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
@@ -251,7 +273,6 @@ mod tests {
     use super::*;
     use crate::catalogue::slots;
     use crate::permission::Action;
-    use crate::pipeline::Trigger;
     use crate::provenance::CredentialScope;
     use crate::refs::RefType;
     use time::macros::datetime;

@@ -7,6 +7,7 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use jobpass_api::{FieldError, Impact, Problem};
 use jobpass_app::{Conflict, Fault, Refusal};
+use jobpass_domain::token;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -71,8 +72,10 @@ fn table(denied: &Denied) -> Row {
         Denied::TooLarge { limit } => {
             row(S::PAYLOAD_TOO_LARGE, "too_large", "The body is too large").detail(format!("at most {limit} bytes"))
         }
-        Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json"),
-        Denied::NotYaml => row(S::UNSUPPORTED_MEDIA_TYPE, "not_yaml", "The body must be application/yaml"),
+        Denied::NotJson => row(S::UNSUPPORTED_MEDIA_TYPE, "not_json", "The body must be application/json")
+            .detail("in UTF-8, and in no other charset"),
+        Denied::NotYaml => row(S::UNSUPPORTED_MEDIA_TYPE, "not_yaml", "The body must be application/yaml")
+            .detail("in UTF-8, and in no other charset"),
         Denied::TooManyFailures => {
             row(S::TOO_MANY_REQUESTS, "too_many_failures", "Too many failed attempts from this address")
         }
@@ -97,6 +100,9 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::Forbidden { needs } => {
             row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(format!("needs: {needs}"))
         }
+        Refusal::TopLevel => row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(
+            "needs: administrator; groups at the top are made, renamed and moved there by administrators alone",
+        ),
         Refusal::RunnerNotProtected => {
             row(S::FORBIDDEN, "runner_not_protected", "Only a protected runner gets tokens for protected refs")
         }
@@ -178,6 +184,7 @@ impl Denied {
     fn missing(&self) -> Vec<String> {
         match self {
             Denied::Refused(Refusal::Forbidden { needs }) => vec![(*needs).to_owned()],
+            Denied::Refused(Refusal::TopLevel) => vec!["administrator".to_owned()],
             _ => vec![],
         }
     }
@@ -211,8 +218,13 @@ impl Denied {
     }
 }
 
+/// Both pointer and detail repeat what the caller wrote, and that may be a token in the wrong place.
 pub(crate) fn field_error(fault: &Fault) -> FieldError {
-    FieldError { pointer: fault.pointer.clone(), code: fault.code.to_owned(), detail: fault.detail.clone() }
+    FieldError {
+        pointer: token::hide(&fault.pointer).into_owned(),
+        code: fault.code.to_owned(),
+        detail: token::hide(&fault.detail).into_owned(),
+    }
 }
 
 /// What waits in a response's extensions for its request id.
@@ -227,7 +239,7 @@ impl IntoResponse for Denied {
             code: code.to_owned(),
             title: title.to_owned(),
             status: status.as_u16(),
-            detail,
+            detail: detail.map(|detail| token::hide(&detail).into_owned()),
             request_id: Uuid::nil(),
             errors: self.faults(),
             missing: self.missing(),

@@ -13,6 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use jobpass_api::Problem;
 use jobpass_app::Refusal;
+use jobpass_domain::token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let id = server.app.new_id();
     request.extensions_mut().insert(RequestId(id));
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
-    let oauth = request.uri().path().starts_with("/oauth/");
+    let path = request.uri().path();
+    // A token in the wrong place is still a secret.
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = &*token::hide(path));
+    let oauth = path.starts_with("/oauth/");
     let run = async {
         let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
         let mut response =
@@ -49,7 +52,7 @@ pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request:
 
 fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid, oauth: bool) -> Response {
     if let Some(text) = internal {
-        tracing::error!(code = problem.code, text, "refused");
+        tracing::error!(code = problem.code, text = &*token::hide(text), "refused");
     }
     if oauth {
         return OAuthDenied::in_place_of(response);

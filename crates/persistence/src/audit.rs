@@ -10,8 +10,9 @@ use uuid::Uuid;
 pub(crate) async fn insert(connection: &mut PgConnection, context: &Context, change: &Change) -> Result<()> {
     sqlx::query!(
         "insert into audit_events (at, id, actor_kind, actor_id, action, subject_kind, subject_id, project_id, group_id,
-            before, after, reason, request_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::jsonb, $12, $13)",
+            before, after, reason, request_id, chain)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::jsonb, $12, $13,
+            coalesce((select p.chain from projects p where p.id = $8), (select g.chain from groups g where g.id = $9), '{}'))",
         context.now,
         id_at(context.now),
         context.actor.kind(),
@@ -31,15 +32,16 @@ pub(crate) async fn insert(connection: &mut PgConnection, context: &Context, cha
     Ok(())
 }
 
-/// Newest first. `place`: events there and below; the instance: all.
+/// Newest first. `place`: events there and below, as it lay when they happened; the instance: all.
 pub async fn list(db: &PgPool, place: Place, after: Option<AuditEventId>, limit: i64) -> Result<Vec<AuditEvent>> {
     let rows = sqlx::query!(
         r#"select at, id, actor_kind, actor_id, action, subject_kind, subject_id, project_id, group_id,
             before::text, after::text, reason, request_id
          from audit_events
          where ($1::uuid is null or project_id = $1)
-           and ($2::uuid is null or group_id in (select id from groups where $2 = any(chain))
-                or project_id in (select id from projects where $2 = any(chain)))
+           and ($2::uuid is null or $2 = any(chain)
+                or chain is null and (group_id in (select g.id from groups g where $2 = any(g.chain))
+                    or project_id in (select p.id from projects p where $2 = any(p.chain))))
            and ($3::uuid is null or id < $3)
          order by id desc limit $4"#,
         place.project_id(),

@@ -3,10 +3,13 @@
 use crate::{Error, Result, audit};
 use jobpass_domain::audit::{Actor, Change};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::{NoContext, Timestamp, Uuid};
+
+/// How long a connection may be waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A version 7 id of this moment.
 pub fn id_at(now: OffsetDateTime) -> Uuid {
@@ -43,10 +46,8 @@ impl Db {
             ("lock_timeout", "10s"),
             ("statement_timeout", "30s"),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options);
+        let pool =
+            PgPoolOptions::new().max_connections(max_connections).acquire_timeout(PATIENCE).connect_lazy_with(options);
         Db { pool }
     }
 
@@ -81,9 +82,28 @@ impl Db {
         Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
     }
 
+    /// By a connection of its own: the pool tells only that it waited in vain, and not for whom or why.
     pub async fn server_version(&self) -> Result<i32> {
+        let mut connection = self.connect().await?;
         let version = sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "version!""#);
-        Ok(version.fetch_one(&self.pool).await?)
+        let version = version.fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(version)
+    }
+
+    async fn connect(&self) -> Result<PgConnection> {
+        let options = self.pool.connect_options();
+        let place = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => format!("{}:{}", options.get_host(), options.get_port()),
+        };
+        let connected = tokio::time::timeout(PATIENCE, PgConnection::connect_with(&options)).await;
+        let connected = connected.map_err(|_| Error::Unavailable(format!("no answer within {PATIENCE:?}")));
+        connected.and_then(|connected| connected.map_err(Error::from)).map_err(|error| match error {
+            Error::Unavailable(why) => Error::Unavailable(format!("{place}: {why}")),
+            Error::Internal(why) => Error::Internal(format!("{place}: {why}")),
+            other => other,
+        })
     }
 
     /// For reads outside of a transaction.

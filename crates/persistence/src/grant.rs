@@ -11,7 +11,7 @@ use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::place::Place;
 use jobpass_domain::refs::RefPattern;
 use serde::Deserialize;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, PgPool};
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ impl Columns {
         let permissions = known.fold(PermissionSet::EMPTY, PermissionSet::union);
         let source = match (self.source_project_id, self.source_group_id) {
             (Some(project), _) => Source::Project(ProjectId(project)),
-            (None, group) => Source::Group { group: GroupId(stored(group)?), except: self.except_ids },
+            (None, group) => Source::group(GroupId(stored(group)?), self.except_ids),
         };
         let mut selectors = Selectors::default();
         for (resource, patterns) in self.selectors {
@@ -193,6 +193,53 @@ pub async fn count(tx: &mut Tx, place: Place) -> Result<i64> {
         place.group_id()
     )
     .fetch_one(tx.on())
+    .await?)
+}
+
+/// Whether a grant on this place names the project or group, as its source or as an exception.
+pub async fn is_named(db: &PgPool, place: Place, id: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from grants where (project_id = $1 or group_id = $2)
+            and (source_project_id = $3 or source_group_id = $3 or $3 = any(except_ids))) as "named!""#,
+        place.project_id(),
+        place.group_id(),
+        id
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Whether a grant on this place excepts the project or group from this source.
+pub async fn is_excepted(db: &PgPool, place: Place, source: GroupId, id: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from grants where (project_id = $1 or group_id = $2)
+            and source_group_id = $3 and $4 = any(except_ids)) as "excepted!""#,
+        place.project_id(),
+        place.group_id(),
+        source.0,
+        id
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Whether a grant for this source, or this one grant, expires there at that moment already.
+pub async fn expires_at(
+    db: &PgPool,
+    place: Place,
+    (id, source): (Option<GrantId>, Uuid),
+    at: OffsetDateTime,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from grants where (project_id = $1 or group_id = $2) and ($3::uuid is null or id = $3)
+            and coalesce(source_project_id, source_group_id) = $4 and expires_at = $5) as "does!""#,
+        place.project_id(),
+        place.group_id(),
+        id.map(Uuid::from),
+        source,
+        at
+    )
+    .fetch_one(db)
     .await?)
 }
 

@@ -1,7 +1,10 @@
 //! Idempotency-Key: answers kept in the transaction that gave them.
 
-use crate::{Result, Tx};
+use crate::{Result, Tx, question};
+use jobpass_domain::Catalogue;
+use jobpass_domain::job_token::JobToken;
 use jobpass_domain::token::{Hour, TokenHash};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,8 +32,7 @@ pub async fn claim(tx: &mut Tx, key: &Key<'_>) -> Result<bool> {
         .await?)
 }
 
-pub async fn find(tx: &mut Tx, key: &Key<'_>) -> Result<Option<Kept>> {
-    let now = tx.now();
+pub async fn find(db: impl PgExecutor<'_>, key: &Key<'_>, now: OffsetDateTime) -> Result<Option<Kept>> {
     let row = sqlx::query!(
         "select fingerprint, sealed_answer, token_hour, token_hash from idempotency_keys
          where caller_id = $1 and operation = $2 and key = $3 and expires_at > $4",
@@ -39,13 +41,20 @@ pub async fn find(tx: &mut Tx, key: &Key<'_>) -> Result<Option<Kept>> {
         key.key,
         now
     )
-    .fetch_optional(tx.on())
+    .fetch_optional(db)
     .await?;
     Ok(row.map(|row| {
         let hour = row.token_hour.and_then(|hour| u32::try_from(hour).ok()).map(Hour);
         let hash = row.token_hash.and_then(|hash| hash.try_into().ok()).map(TokenHash);
         Kept { fingerprint: row.fingerprint, sealed_answer: row.sealed_answer, token: hour.zip(hash) }
     }))
+}
+
+/// The job token in a kept answer, as it is now.
+pub async fn token(db: impl PgExecutor<'_>, kept: &Kept) -> Result<Option<JobToken>> {
+    let Some((hour, hash)) = kept.token else { return Ok(None) };
+    let loaded = question::load(db, hour, hash, None, &Catalogue::default()).await?;
+    Ok(loaded.token.map(|known| known.token))
 }
 
 pub async fn keep(tx: &mut Tx, key: &Key<'_>, kept: &Kept, expires_at: OffsetDateTime) -> Result<()> {

@@ -77,6 +77,17 @@ pub async fn project_of(db: impl PgExecutor<'_>, id: PipelineId) -> Result<Optio
     Ok(row.map(|row| (ProjectId(row.id), row.chain.into_iter().map(GroupId).collect())))
 }
 
+/// Whether this runner opened a job of the run.
+pub async fn has_job_of(tx: &mut Tx, id: PipelineId, runner: RunnerId) -> Result<bool> {
+    Ok(sqlx::query_scalar!(
+        r#"select exists (select from jobs where pipeline_id = $1 and runner_id = $2) as "any!""#,
+        id.0,
+        runner.0
+    )
+    .fetch_one(tx.on())
+    .await?)
+}
+
 /// Ends the jobs that the run has: those of one runner, or all. Answers how many this call ended.
 pub async fn finish(tx: &mut Tx, id: PipelineId, of_runner: Option<RunnerId>) -> Result<u64> {
     let now = tx.now();

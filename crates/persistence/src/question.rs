@@ -30,6 +30,7 @@ pub struct Loaded {
     pub target_id: Option<ProjectId>,
     /// The role of the token's vouched-for actor on the target.
     pub actor_role: Option<Role>,
+    /// With those of the instance, which bind whatever is asked about.
     pub source_ceilings: Vec<Ceiling>,
 }
 
@@ -87,12 +88,11 @@ async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Op
                   and (g.source_project_id = token.project_id or g.source_group_id = any(source.chain))), '[]')
                 as "grants!: Json<Vec<grant::Columns>>",
             coalesce((select jsonb_agg(to_jsonb(c)) from ceilings c
-                where c.side = 'target' and target.id is not null
-                  and (c.project_id = target.id or c.group_id = any(target.chain) or num_nonnulls(c.project_id, c.group_id) = 0)), '[]')
+                where c.side = 'target' and (c.project_id = target.id or c.group_id = any(target.chain))), '[]')
                 as "target_ceilings!: Json<Vec<ceiling::Columns>>",
             coalesce((select jsonb_agg(to_jsonb(c)) from ceilings c
-                where c.side = 'source' and token.id is not null
-                  and (c.project_id = source.id or c.group_id = any(source.chain) or num_nonnulls(c.project_id, c.group_id) = 0)), '[]')
+                where (c.side = 'source' and (c.project_id = source.id or c.group_id = any(source.chain)))
+                   or num_nonnulls(c.project_id, c.group_id) = 0), '[]')
                 as "source_ceilings!: Json<Vec<ceiling::Columns>>"
         from (select 1) as one
         left join token on true

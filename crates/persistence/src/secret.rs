@@ -4,7 +4,7 @@ use crate::{Result, Tx};
 use jobpass_domain::ids::SecretId;
 use jobpass_domain::live_secret::{LiveSecret, SecretOwner};
 use jobpass_domain::token::TokenHash;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 
 /// Takes a free slot, one whose secret has expired included; answers whether there was one.
@@ -59,6 +59,13 @@ pub async fn delete(tx: &mut Tx, owner: SecretOwner, secret: SecretId) -> Result
         secret.0
     );
     Ok(gone.execute(tx.on()).await?.rows_affected() == 1)
+}
+
+/// Whose a secret is.
+pub async fn owner(db: impl PgExecutor<'_>, hash: TokenHash) -> Result<Option<SecretOwner>> {
+    let found = sqlx::query!("select runner_id, service_id from secrets where hash = $1", &hash.0[..]);
+    let found = found.fetch_optional(db).await?;
+    Ok(found.and_then(|row| SecretOwner::from_ids(row.runner_id, row.service_id)))
 }
 
 /// By hash; answers whose it was.

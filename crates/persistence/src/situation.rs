@@ -7,7 +7,7 @@ use crate::{Result, ceiling, grant};
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::Ceiling;
 use jobpass_domain::decision::Target;
-use jobpass_domain::grant::{Grant, Source as GrantSource};
+use jobpass_domain::grant::Grant;
 use jobpass_domain::ids::{GroupId, ProjectId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::replay::{Situation, Source};
@@ -43,8 +43,7 @@ async fn targets(
         r#"select p.id, p.chain, p.visibility, p.mode,
             array(select floor from groups where groups.id = any(p.chain)) || (select floor from instance) as "floors!",
             coalesce((select jsonb_agg(to_jsonb(c) order by c.id) from ceilings c
-                where c.side = 'target' and (c.project_id = p.id or c.group_id = any(p.chain)
-                    or num_nonnulls(c.project_id, c.group_id) = 0)), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
+                where c.side = 'target' and (c.project_id = p.id or c.group_id = any(p.chain))), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
          from projects p where p.id = any($1)"#,
         ids
     )
@@ -76,8 +75,8 @@ async fn sources(db: &mut PgConnection, ids: &[Uuid], catalogue: &Catalogue) -> 
     let rows = sqlx::query!(
         r#"select p.id, p.chain,
             coalesce((select jsonb_agg(to_jsonb(c) order by c.id) from ceilings c
-                where c.side = 'source' and (c.project_id = p.id or c.group_id = any(p.chain)
-                    or num_nonnulls(c.project_id, c.group_id) = 0)), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
+                where (c.side = 'source' and (c.project_id = p.id or c.group_id = any(p.chain)))
+                    or num_nonnulls(c.project_id, c.group_id) = 0), '[]') as "ceilings!: Json<Vec<ceiling::Columns>>"
          from projects p where p.id = any($1)"#,
         ids
     )
@@ -114,11 +113,7 @@ impl Grants {
         let mut by_place = HashMap::<_, Vec<Grant>>::new();
         for row in rows {
             let grant = row.columns.0.into_grant(catalogue)?;
-            let source = match &grant.source {
-                GrantSource::Project(project) => project.0,
-                GrantSource::Group { group, .. } => group.0,
-            };
-            by_place.entry((row.place, source)).or_default().push(grant);
+            by_place.entry((row.place, grant.source.id())).or_default().push(grant);
         }
         Ok(Grants(by_place))
     }

@@ -221,6 +221,18 @@ proptest! {
     }
 
     #[test]
+    fn a_hidden_target_and_a_missing_one_are_alike(case in random()) {
+        let case = case.with(|other| {
+            other.role = None;
+            other.target.visibility = Visibility::Private;
+            let Random { token, target, .. } = other;
+            target.grants.retain(|grant| !grant.source.covers(token.project, &token.chain));
+        });
+        let hidden = Decision { mode: None, ..case.decide() };
+        prop_assert_eq!(hidden, decide(&Question { target: None, ..case.question() }, NOW));
+    }
+
+    #[test]
     fn an_unknown_anything_is_a_no(case in random()) {
         let nobody = Question { token: None, ..case.question() };
         let nowhere = Question { target: None, ..case.question() };

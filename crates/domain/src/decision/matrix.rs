@@ -263,6 +263,13 @@ fn ceilings() -> Vec<(&'static str, Case)> {
         ("a ceiling that includes it", always("*:read")),
         ("a ceiling that does not", always("*:create")),
         ("a ceiling of nothing", always("")),
+        ("a ceiling, and no grant", but(always(""), |case| case.target.grants.clear())),
+        (
+            "a ceiling, no name for the selector",
+            but(in_selector(None), |case| {
+                case.target.ceilings.push(ceiling(When::default(), "jobs:read"));
+            }),
+        ),
         ("a ceiling for forks, not from a fork", ceiling_when(When { from_fork: Some(true), ..When::default() })),
         ("a ceiling for this ref", ceiling_when(When { refs: refs(&["main"]), ..When::default() })),
         ("a ceiling for unprotected refs", ceiling_when(When { protected: Some(false), ..When::default() })),
@@ -279,6 +286,13 @@ fn ceilings() -> Vec<(&'static str, Case)> {
         (
             "a ceiling on the source's side",
             but(granted(), |case| case.source_ceilings.push(ceiling(When::default(), "jobs:read"))),
+        ),
+        ("… and no grant", but(plain(), |case| case.source_ceilings.push(ceiling(When::default(), "jobs:read")))),
+        (
+            "capped to something else, and no grant",
+            but(plain(), |case| {
+                case.token.iter_mut().for_each(|token| token.cap = Some(set("jobs:read")));
+            }),
         ),
     ]
 }

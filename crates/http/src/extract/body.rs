@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use jobpass_app::{Fault, Refusal};
+use jobpass_app::{Fault, Refusal, escape};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl FromRequest<State> for YamlText {
     type Rejection = Denied;
 
     async fn from_request(request: Request, _: &State) -> Result<YamlText, Denied> {
-        if !essence_is(request.headers(), "application/yaml") {
+        if !is_utf8(request.headers(), "application/yaml") {
             return Err(Denied::NotYaml);
         }
         no_query(&request)?;
@@ -91,18 +91,19 @@ fn no_query(request: &Request) -> Result<(), Denied> {
     }
 }
 
+/// JSON, or a merge patch; in UTF-8, whether it is said or not (RFC 8259, section 8.1).
 fn is_json(headers: &HeaderMap) -> bool {
-    let merge_patch = |value: &str| value.trim().eq_ignore_ascii_case("application/merge-patch+json");
-    essence_is(headers, "application/json") || content_type(headers).is_some_and(merge_patch)
+    ["application/json", "application/merge-patch+json"].iter().any(|essence| is_utf8(headers, essence))
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(CONTENT_TYPE)?.to_str().ok()
-}
-
-fn essence_is(headers: &HeaderMap, essence: &str) -> bool {
-    let given = content_type(headers).and_then(|value| value.split(';').next());
-    given.is_some_and(|given| given.trim().eq_ignore_ascii_case(essence))
+/// Of this type, and in no other charset than UTF-8.
+fn is_utf8(headers: &HeaderMap, essence: &str) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let mut parts = value.split(';').map(str::trim);
+    let same = parts.next().unwrap_or_default().eq_ignore_ascii_case(essence);
+    same && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+        !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
 }
 
 pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Denied> {
@@ -115,13 +116,16 @@ pub(crate) async fn read(request: Request, limit: usize) -> Result<Bytes, Denied
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Denied> {
+    // First of all: serde would fill a struct from a list, field by field.
+    if !raw.trim_ascii_start().starts_with(b"{") {
+        return Err(match serde_json::from_slice::<IgnoredAny>(raw) {
+            Ok(_) => Refusal::invalid("", "wrong_type", "the body is an object").into(),
+            Err(error) => Denied::MalformedJson(error.to_string()),
+        });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(raw);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| body_fault(&error, raw))?;
     deserializer.end().map_err(|error| Denied::MalformedJson(error.to_string()))?;
-    // serde would fill a struct from a list, field by field.
-    if !raw.trim_ascii_start().starts_with(b"{") {
-        return Err(Refusal::invalid("", "wrong_type", "the body is an object").into());
-    }
     Ok(value)
 }
 
@@ -141,6 +145,9 @@ pub(crate) fn fault_at(path: &serde_path_to_error::Path, message: &str) -> Refus
     let mut pointer: String = path.iter().filter_map(pointer_segment).collect();
     // serde's words; the position in the text says less than the pointer.
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
+    // Without the names of our code: a struct is an object to whoever writes one.
+    let object = message.split_once("expected struct ").map(|(before, _)| format!("{before}expected an object"));
+    let message = object.as_deref().unwrap_or(message);
     let named = |prefix: &str| {
         message.strip_prefix(prefix).and_then(|rest| rest.split_once('`')).map(|(field, _)| field.to_owned())
     };
@@ -172,9 +179,4 @@ fn pointer_segment(segment: &Segment) -> Option<String> {
         Segment::Map { key } => Some(format!("/{}", escape(key))),
         Segment::Enum { .. } | Segment::Unknown => None,
     }
-}
-
-/// RFC 6901, section 3.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }

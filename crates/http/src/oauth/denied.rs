@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AF
 use http::{HeaderValue, StatusCode};
 use jobpass_api::OAuthError;
 use jobpass_app::Refusal;
+use jobpass_domain::token;
 
 /// An error of `/oauth` (RFC 6749, section 5.2).
 #[derive(Debug)]
@@ -105,6 +106,7 @@ impl From<Refusal> for OAuthDenied {
             Refusal::Conflict(_) => OAuthDenied::invalid_request("a limit stands in the way"),
             Refusal::NotFound
             | Refusal::Forbidden { .. }
+            | Refusal::TopLevel
             | Refusal::ReadOnly
             | Refusal::RunnerNotProtected
             | Refusal::ProtectedEnvironment
@@ -118,7 +120,7 @@ impl From<Refusal> for OAuthDenied {
 impl IntoResponse for OAuthDenied {
     fn into_response(self) -> Response {
         if let Some(text) = &self.internal {
-            tracing::error!(code = self.error, text, "refused");
+            tracing::error!(code = self.error, text = &*token::hide(text), "refused");
         }
         let body = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
         let mut response = (self.status, Json(body)).into_response();

@@ -106,5 +106,8 @@ async fn in_batch(api: &Server, by: &ServiceCaller, question: Value) -> Result<D
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
+    if !value.is_object() {
+        return Err(Refusal::invalid("", "wrong_type", "a question is an object"));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| fault_at(error.path(), &error.inner().to_string()))
 }

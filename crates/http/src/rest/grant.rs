@@ -234,6 +234,7 @@ pub(super) fn draft(new: NewGrant) -> DraftGrant {
             project: new.source.project.map(text),
             group: new.source.group.map(text),
             except: new.source.except.into_iter().map(text).collect(),
+            id: new.source.id,
         },
         permissions: match new.permissions {
             Permissions::Everything => DraftPermissions::Everything,

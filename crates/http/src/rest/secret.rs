@@ -20,7 +20,7 @@ pub(crate) async fn runner_secret_list(api: Api, by: SignedIn, id: Id) -> Result
     list(&api, &by.0, runner(id.0)).await
 }
 
-/// Make a second secret, to rotate without an outage
+/// Make a second secret, to rotate without an outage; administrators alone for a runner that asserts actors
 #[utoipa::path(post, path = "/v1/runners/{runner}/secrets", tag = "runners", request_body = NewSecret,
     responses((status = 201, body = LiveSecret)))]
 pub(crate) async fn runner_secret_create(
@@ -33,7 +33,7 @@ pub(crate) async fn runner_secret_create(
     create(&api, &by.0, runner(id.0), "runner_secret_create", &key, body).await
 }
 
-/// Delete one of the runner's secrets; what it minted lives on
+/// Delete one of the runner's secrets; what it minted lives on. Administrators alone for one that asserts actors
 #[utoipa::path(delete, path = "/v1/runners/{runner}/secrets/{secret}", tag = "runners", responses((status = 204)))]
 pub(crate) async fn runner_secret_delete(
     api: Api,

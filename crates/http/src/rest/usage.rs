@@ -97,10 +97,10 @@ impl Asked {
         let text = |value: String| checked_text(&pointer, value).map(Some);
         let flag = |value: &str| parsed(&pointer, value, "true or false").map(Some);
         let none_of = |expected: &str| Refusal::invalid(pointer.clone(), "invalid", expected.to_owned());
-        let filter = &mut self.filter;
+        let filter = &mut self.filter.uses;
         match name {
             "source" => filter.source = text(value)?,
-            "permission" => filter.permissions.extend(value.split_whitespace().map(str::to_owned)),
+            "permission" => self.filter.permissions.extend(value.split_whitespace().map(str::to_owned)),
             "unnamed" => filter.unnamed = flag(&value)?,
             "verdict" => {
                 filter.allowed = match value.as_str() {
@@ -119,7 +119,7 @@ impl Asked {
             "from_fork" => filter.from_fork = flag(&value)?,
             "since" => filter.since = Some(moment(&pointer, &value)?),
             "until" => filter.until = Some(moment(&pointer, &value)?),
-            "unused_days" => filter.unused_days = Some(days(&pointer, &value)?),
+            "unused_days" => self.filter.unused_days = Some(days(&pointer, &value)?),
             "format" => {
                 self.csv = match value.as_str() {
                     "csv" => true,

@@ -217,7 +217,7 @@ mod tests {
         for path in ["1e3", "0x1f", "null", "true", "no", "1.5", "2026-01-31", "1_000", "0o7", "a/b", "7/8", &long] {
             let label = || Label::parse(path).unwrap();
             let conditions = Conditions { within_actor_role: true, ..Conditions::default() };
-            let source = NewSource { project: None, group: Some(label()), except: vec![label()] };
+            let source = NewSource { project: None, group: Some(label()), except: vec![label()], id: None };
             let grants = Some(vec![grant(source, conditions)]);
             let yaml = written(path, ProjectConfiguration { mode: Some(Mode::Legacy), grants, ..Default::default() });
             let read = Source::parse("f".into(), &yaml).unwrap_or_else(|error| panic!("{error}: {yaml}")).file;
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn defaults_are_left_out() {
-        let source = NewSource { project: Some(Label::parse("a/b").unwrap()), group: None, except: vec![] };
+        let source = NewSource { project: Some(Label::parse("a/b").unwrap()), group: None, except: vec![], id: None };
         let mut one = grant(source, Conditions::default());
         one.note = None;
         let yaml = written("a/lib", ProjectConfiguration { grants: Some(vec![one]), ..Default::default() });

@@ -88,7 +88,7 @@ impl<'a> Draft<'a> {
         };
         let except = self.except.into_iter().map(label).collect::<Result<_, _>>()?;
         Ok(NewGrant {
-            source: NewSource { project, group, except },
+            source: NewSource { project, group, except, id: None },
             permissions: match self.rights {
                 Rights::Everything => Permissions::Everything,
                 Rights::Only(set) => Permissions::List(terms.catalogue.format(set)),

@@ -131,7 +131,7 @@ fn jobpass(grants: &[NewGrant], source: &Path) -> PermissionSet {
     let chain: Vec<_> =
         std::iter::successors(source.parent(), Path::parent).map(|group| GroupId(id(group.as_str()))).collect();
     let covers = |grant: &&NewGrant| {
-        let NewSource { project, group, except } = &grant.source;
+        let NewSource { project, group, except, .. } = &grant.source;
         let meant = match (project, group) {
             (Some(project), None) => Source::Project(ProjectId(id(project))),
             (None, Some(group)) => {

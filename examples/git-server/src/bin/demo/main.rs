@@ -4,6 +4,7 @@
 
 mod git;
 mod scenes;
+mod second_act;
 mod story;
 mod world;
 
@@ -39,12 +40,17 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn acts(story: &mut Story, world: &mut World) -> Result<(), Wrong> {
+    let stage = scenes::tell(story, world).await?;
+    second_act::tell(story, &stage).await
+}
+
 /// Whoever interrupts the story still gets everything cleaned up.
 async fn tell(story: &mut Story, world: &mut World) -> Result<(), Wrong> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        outcome = scenes::tell(story, world) => outcome,
+        outcome = acts(story, world) => outcome,
         _ = interrupt.recv() => Err(Wrong::new("it was interrupted")),
         _ = terminate.recv() => Err(Wrong::new("it was told to stop")),
     }

@@ -12,21 +12,23 @@ const LACKS_UPDATE: &str = "Jobpass: this job's token lacks repositories:update 
 const LACKS_PROTECTION: &str = "Jobpass: this job's token lacks repositories:update on acme/lib (condition_protected).";
 const DEAD: &str = "Jobpass: this token is not valid here (job_over).";
 
-struct Job {
+pub(crate) struct Job {
     id: String,
-    token: String,
+    pub(crate) token: String,
 }
 
-/// What the first half of the story has made.
-struct Stage {
-    git: Git,
+/// What the beginning of the story has made.
+pub(crate) struct Stage {
+    pub(crate) git: Git,
     /// Where the Git server answers.
-    url: String,
+    pub(crate) url: String,
+    pub(crate) admin: Caller,
+    pub(crate) olga: Caller,
+    pub(crate) alice: Caller,
     runner: Caller,
-    alice: Caller,
 }
 
-pub(crate) async fn tell(story: &mut Story, world: &mut World) -> Result<(), Wrong> {
+pub(crate) async fn tell(story: &mut Story, world: &mut World) -> Result<Stage, Wrong> {
     let stage = set_up(story, world).await?;
     let job = a_job_starts(story, &stage).await?;
     nothing_is_open(story, &stage, &job).await?;
@@ -34,7 +36,8 @@ pub(crate) async fn tell(story: &mut Story, world: &mut World) -> Result<(), Wro
     writing_is_not(story, &stage, &job).await?;
     writing_is_granted_to_protected_refs(story, &stage, &job).await?;
     a_feature_branch_may_not_write(story, &stage).await?;
-    the_job_ends(story, &stage, &job).await
+    the_job_ends(story, &stage, &job).await?;
+    Ok(stage)
 }
 
 async fn set_up(story: &mut Story, world: &mut World) -> Result<Stage, Wrong> {
@@ -43,7 +46,7 @@ async fn set_up(story: &mut Story, world: &mut World) -> Result<Stage, Wrong> {
     projects(story, &olga).await?;
     let runner = a_runner(story, &admin).await?;
     let (git, url) = a_git_server(story, world, &admin, &jobpass).await?;
-    Ok(Stage { git, url, runner, alice })
+    Ok(Stage { git, url, admin, olga, alice, runner })
 }
 
 async fn an_administrator(story: &mut Story, world: &mut World) -> Result<(Caller, String), Wrong> {
@@ -134,14 +137,15 @@ async fn a_job_starts(story: &mut Story, stage: &Stage) -> Result<Job, Wrong> {
         "A job of acme/web starts on main, and the runner gets a token for it",
         "The token lives as long as the job. It says which job this is, not what it may do.",
     );
-    mint(story, stage, "1", "main").await
+    mint(story, &stage.runner, r#""key":"1","ref":"main""#).await
 }
 
-async fn mint(story: &Story, stage: &Stage, pipeline: &str, branch: &str) -> Result<Job, Wrong> {
+/// A token for a job of a run of acme/web; `run`: what is particular about the run.
+pub(crate) async fn mint(story: &Story, runner: &Caller, run: &str) -> Result<Job, Wrong> {
     let body = format!(
-        r#"{{"project":"acme/web","pipeline":{{"key":"{pipeline}","ref":"{branch}","ref_type":"branch","sha":"c0ffee","trigger":"push"}},"job":{{"key":"{pipeline}/build","name":"build","timeout_secs":600}}}}"#
+        r#"{{"project":"acme/web","pipeline":{{{run},"ref_type":"branch","sha":"c0ffee","trigger":"push"}},"job":{{"key":"build","name":"build","timeout_secs":600}}}}"#
     );
-    let made = story.call(&stage.runner, Method::POST, "/v1/job-tokens", &body, 201).await?;
+    let made = story.call(runner, Method::POST, "/v1/job-tokens", &body, 201).await?;
     Ok(Job { id: field(&made, "job_id")?, token: field(&made, "token")? })
 }
 
@@ -195,7 +199,7 @@ async fn a_feature_branch_may_not_write(story: &mut Story, stage: &Stage) -> Res
         "A job on a feature branch of acme/web clones acme/lib, and pushes to it",
         "Whoever can push a branch can run such a job. It may read like the other, but not write.",
     );
-    let job = mint(story, stage, "2", "feature/login").await?;
+    let job = mint(story, &stage.runner, r#""key":"2","ref":"feature/login""#).await?;
     git.succeeds(story, &job.token, &["clone", &format!("{url}/acme/lib.git"), "feature"]).await?;
     git.commit("feature", "from-feature", "A commit by the job on a feature branch").await?;
     let push = ["-C", "feature", "push", "origin", "main"];

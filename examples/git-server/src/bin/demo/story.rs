@@ -103,20 +103,37 @@ impl Story {
         body: &str,
         expected: u16,
     ) -> Result<Value, Wrong> {
+        Ok(self.call_if(caller, (method, path), None, body, expected).await?.0)
+    }
+
+    /// The same, if what is changed still has this ETag. Answers the body, and the ETag that came with it.
+    pub(crate) async fn call_if(
+        &self,
+        caller: &Caller,
+        (method, path): (Method, &str),
+        still: Option<&str>,
+        body: &str,
+        expected: u16,
+    ) -> Result<(Value, String), Wrong> {
         let name = caller.name;
-        self.does(&format!("{name}: {method} {path} {body}"));
+        let precondition = still.map(|tag| format!(" (If-Match: {tag})")).unwrap_or_default();
+        self.does(&format!("{name}: {method} {path}{precondition} {body}"));
         let http = self.http.as_ref().ok_or_else(|| Wrong::new("Jobpass is not there yet"))?;
         let request = http.request(method, format!("{}{path}", self.base)).bearer_auth(&caller.secret);
-        let request = request.header("content-type", "application/json").body(body.to_owned());
+        let mut request = request.header("content-type", "application/json").body(body.to_owned());
+        if let Some(tag) = still {
+            request = request.header("if-match", tag);
+        }
         let response = request.send().await.map_err(|error| Wrong::expected(expected, error))?;
         let status = response.status();
+        let tag = response.headers().get("etag").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let answer = response.text().await.map_err(|error| Wrong::expected("an answer", error))?;
         if status.as_u16() != expected {
             return Err(Wrong::expected(format!("status {expected}"), format!("{status} {answer}")));
         }
         let answer = serde_json::from_str(&answer).map_err(|error| Wrong::expected("JSON", error))?;
         self.sees(&format!("{status} {}", telling(&answer)));
-        Ok(answer)
+        Ok((answer, tag))
     }
 
     pub(crate) fn summary(&self, elapsed: Duration) {

@@ -1,0 +1,124 @@
+//! Job tokens, jobs, and what services are told about them.
+
+use jobpass_api as api;
+use jobpass_app::{Answer, JobView, Minted};
+use jobpass_domain::Reason;
+use jobpass_domain::catalogue::Catalogue;
+use jobpass_domain::decision::Decision;
+use jobpass_domain::job::JobState;
+use jobpass_domain::job_token::TokenInfo;
+use jobpass_domain::permission::PermissionSet;
+use std::collections::BTreeMap;
+
+pub(crate) fn minted(minted: &Minted) -> api::JobToken {
+    api::JobToken {
+        token: api::SecretText::new(minted.secret.expose()),
+        id: minted.id.0,
+        project_id: minted.project.0,
+        pipeline_id: minted.pipeline.0,
+        job_id: minted.job.0,
+        permissions: minted.cap.clone(),
+        expires_at: minted.expires_at,
+    }
+}
+
+pub(crate) fn token_info(info: &TokenInfo) -> api::JobTokenInfo {
+    api::JobTokenInfo {
+        id: info.id.0,
+        project_id: info.project.0,
+        project: info.project_path.clone(),
+        pipeline_id: info.pipeline.0,
+        pipeline: info.pipeline_key.clone(),
+        job_id: info.job.0,
+        job: info.job_key.clone(),
+        job_name: info.job_name.clone(),
+        r#ref: info.ref_name.clone(),
+        ref_type: info.ref_type,
+        sha: info.sha.clone(),
+        protected: info.protected,
+        environment: info.environment.clone(),
+        trigger: info.trigger,
+        from_fork: info.from_fork,
+        fork_source: info.fork_source.clone(),
+        actor: info.actor.clone(),
+        actor_claimed: info.actor_claimed.clone(),
+        runner_id: info.runner.0,
+        permissions: info.cap.clone(),
+        audience: info.audience.clone(),
+        parent_id: info.ancestors.last().map(|parent| parent.0),
+        issued_at: info.issued_at,
+        expires_at: info.expires_at,
+    }
+}
+
+pub(crate) fn job(view: &JobView) -> api::JobInfo {
+    let lease_until = match view.state {
+        JobState::Running { lease_until, .. } => lease_until,
+        JobState::Finished | JobState::Lost => None,
+    };
+    api::JobInfo {
+        id: view.id.0,
+        pipeline_id: view.pipeline.0,
+        state: view.state.name().to_owned(),
+        deadline_at: view.deadline_at,
+        lease_until,
+    }
+}
+
+/// Each refusal of a decision with its own reason.
+pub(crate) fn reasons(decision: &Decision, catalogue: &Catalogue) -> Vec<api::Missing> {
+    let refused = decision.outcomes.iter().filter(|(_, reason)| !reason.allows());
+    refused
+        .filter_map(|(one, reason)| {
+            Some(api::Missing { permission: catalogue.name(*one)?, reason: reason.name().to_owned() })
+        })
+        .collect()
+}
+
+pub(crate) fn decision(answer: &Answer) -> api::Decision {
+    let Answer { decision, catalogue, subject, by_route } = answer;
+    api::Decision {
+        allowed: decision.allowed,
+        reason: decision.reason().unwrap_or(Reason::Unknown).name().to_owned(),
+        missing: catalogue.expand(decision.missing()),
+        would_deny: catalogue.expand(decision.would_deny()),
+        anonymous: decision.anonymous,
+        reasons: reasons(decision, catalogue),
+        subject: subject.as_ref().map(|info| Box::new(self::subject(info))),
+        permissions: by_route.as_ref().map(|asked| asked.permissions.clone()),
+        project: by_route.as_ref().and_then(|asked| asked.project.clone()),
+    }
+}
+
+fn subject(info: &TokenInfo) -> api::Subject {
+    api::Subject {
+        project_id: info.project.0,
+        project: info.project_path.clone(),
+        pipeline_id: info.pipeline.0,
+        job_id: info.job.0,
+        token_id: info.id.0,
+        r#ref: info.ref_name.clone(),
+        protected: info.protected,
+    }
+}
+
+/// RFC 9396: what is held for any name, then what is held through each selector. A project in which nothing
+/// is held, and one that does not exist, are answered alike.
+pub(crate) fn authorization_details(
+    project: &str,
+    decision: &Decision,
+    catalogue: &Catalogue,
+) -> Vec<api::AuthorizationDetail> {
+    let detail = |permissions: PermissionSet, selectors: BTreeMap<String, Vec<String>>| api::AuthorizationDetail {
+        r#type: "jobpass_project".to_owned(),
+        project: project.to_owned(),
+        permissions: catalogue.expand(permissions),
+        selectors,
+    };
+    let mut details = vec![detail(decision.effective, BTreeMap::new())];
+    details.extend(decision.selected.iter().filter_map(|selected| {
+        let resource = catalogue.get(selected.resource)?.name.clone();
+        Some(detail(selected.permissions, BTreeMap::from([(resource, selected.patterns.clone())])))
+    }));
+    details
+}
