@@ -432,6 +432,9 @@ async fn a_whole_new_tree_is_created_from_the_top() {
     desk.write(stranger);
     desk.by("stranger", &["apply"]).await.refused(&["there is no group acme"]);
     desk.by("developer", &["apply"]).await.refused(&["project acme/mine", "needs: maintainer"]);
+    desk.write("version: 1\ngroups:\n  mine: {}\nprojects:\n  alone: {}\n");
+    let told = ["jobpass.yaml:3:3: groups at the top", "jobpass.yaml:5:3: a project lies in a group"];
+    desk.by("owner", &["apply"]).await.refused(&told);
 }
 
 #[tokio::test]
@@ -447,6 +450,7 @@ async fn colour_is_for_terminals() {
 async fn what_is_missing_or_wrong_around_it_is_told() {
     let desk = Desk::new().await;
     desk.write("version: 1\n");
+    desk.admin(&["plan", "--chekc"]).await.refused(&["--chekc"]);
     desk.run("jpu_wrong", &["plan"]).await.refused(&["JOBPASS_TOKEN", "jpu_"]);
     let without = Command::new(BINARY).arg("plan").current_dir(desk.folder.path()).env_remove("JOBPASS_TOKEN").output();
     assert!(String::from_utf8(without.await.unwrap().stderr).unwrap().contains("JOBPASS_TOKEN is missing"));
@@ -457,8 +461,33 @@ async fn what_is_missing_or_wrong_around_it_is_told() {
         .refused(&["project acme/lib, at http://127.0.0.1:1: ", "efused"]);
 }
 
-/// The schema is valid for the file in the guide and for what import writes as far as its own words go: every
-/// property that the file has is in it.
+/// In the same words, `everything` covers more than when it was saved.
+#[tokio::test]
+async fn everything_is_saved_anew_when_there_is_more_of_it() {
+    let desk = Desk::new().await;
+    desk.write(
+        "version: 1\nprojects:\n  acme/lib:\n    grants: [{source: {project: acme/web}, permissions: everything}]\n",
+    );
+    desk.by("maintainer", &["apply"]).await.exits(0);
+    desk.by("maintainer", &["plan", "--check"]).await.exits(0);
+    let flags = json!({ "name": "feature_flags", "description": "flags" });
+    desk.world.server.post("/v1/catalogue/resources", desk.world.admin(), flags).await.expect(201);
+    let drift = desk.by("maintainer", &["plan", "--check"]).await.exits(2);
+    drift.says(&["  ~ saved anew, in the same words: grant.deleted, grant.created\n"]);
+    desk.by("maintainer", &["apply"]).await.exits(0);
+    desk.by("maintainer", &["plan", "--check"]).await.exits(0);
+}
+
+#[tokio::test]
+async fn a_read_only_token_exports_and_cannot_plan() {
+    let desk = Desk::new().await;
+    let token = json!({ "user": "maintainer", "read_only": true });
+    let token = desk.world.server.post("/v1/user-tokens", desk.world.admin(), token).await.expect(201);
+    let token = token.text_at("/token");
+    desk.write(&desk.run(&token, &["export"]).await.exits(0).out);
+    desk.run(&token, &["plan"]).await.refused(&["group acme", "may only read"]);
+}
+
 #[tokio::test]
 async fn schema_prints_what_editors_need() {
     let output = Command::new(BINARY).arg("schema").output().await.unwrap();

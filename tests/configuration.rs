@@ -163,6 +163,38 @@ async fn a_dry_run_shows_the_whole_as_it_would_be_and_a_step_up_is_guarded() {
     put(&world, &format!("{LIB}?confirm=true"), "maintainer", "*", up).await.expect(200);
 }
 
+/// Of those who read the same, one writes; and whoever sets members meanwhile waits, and never for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_who_put_at_once_one_does() {
+    let world = World::new().await;
+    let seen = read(&world, LIB).await;
+    let one = |name: &'static str| {
+        put(
+            &world,
+            LIB,
+            "owner",
+            seen.header("etag"),
+            json!({ "protected_refs": [name], "members": { name: "guest" } }),
+        )
+    };
+    let (first, second, third) = tokio::join!(one("guest"), one("reporter"), one("developer"));
+    let mut told = [first.status, second.status, third.status];
+    told.sort_unstable();
+    assert_eq!(told, [200, 412, 412]);
+
+    let set = |name: &'static str| {
+        let path = format!("/v1/projects/acme%2Flib/members/{name}");
+        let (server, by) = (&world.server, world.person("owner"));
+        async move { server.put(&path, by, json!({ "role": "reporter" })).await.expect(200) }
+    };
+    for role in ["guest", "developer", "maintainer"] {
+        let members = json!({ "members": { "developer": role, "guest": role, "reporter": role } });
+        let all = put(&world, LIB, "owner", "*", members);
+        let (all, ..) = tokio::join!(all, set("reporter"), set("guest"), set("developer"));
+        all.expect(200);
+    }
+}
+
 /// What has expired since can be put back; what never was there cannot be put.
 #[tokio::test]
 async fn a_grant_that_has_expired_is_no_fault_of_what_is_put_back() {
@@ -175,7 +207,7 @@ async fn a_grant_that_has_expired_is_no_fault_of_what_is_put_back() {
     let shown = read(&world, LIB).await;
     put(&world, LIB, "maintainer", shown.header("etag"), shown.json.clone()).await.expect(200);
     let mut other = until;
-    other["expires_at"] = json!("2026-11-23T23:00:00Z");
+    other["expires_at"] = json!("2026-11-23T12:00:00Z");
     let refused = put(&world, LIB, "maintainer", "*", json!({ "grants": [shown.json["grants"][0], other] })).await;
     refused.invalid("/grants/1/expires_at", "past");
 }

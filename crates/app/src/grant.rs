@@ -5,7 +5,7 @@ use crate::once::{Life, once};
 use crate::{App, Conflict, Done, DraftGrant, GrantPlace, How, Once, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
-use jobpass_domain::grant::{Grant, SavedGrant, Source};
+use jobpass_domain::grant::{Grant, SavedGrant};
 use jobpass_domain::ids::GrantId;
 use jobpass_domain::place::Place;
 use jobpass_persistence::grant::{self, Write};
@@ -175,24 +175,12 @@ pub(crate) fn difference(there: Vec<SavedGrant>, mut wanted: Vec<Checked>) -> Di
 fn is_same(old: &SavedGrant, new: &Checked) -> bool {
     let Grant { id: _, source, permissions, conditions, selectors, expires_at } = &old.grant;
     old.note == new.note
-        && is_same_source(source, &new.grant.source)
+        && *source == new.grant.source
         && *permissions == new.grant.permissions
         && old.everything == new.everything
         && *expires_at == new.grant.expires_at
         && *conditions == new.grant.conditions
         && *selectors == new.grant.selectors
-}
-
-/// Exceptions are a set, whatever the order in which they are written or shown.
-fn is_same_source(old: &Source, new: &Source) -> bool {
-    match (old, new) {
-        (Source::Group { group, except }, Source::Group { group: other, except: others }) => {
-            group == other
-                && except.iter().all(|one| others.contains(one))
-                && others.iter().all(|one| except.contains(one))
-        }
-        _ => old == new,
-    }
 }
 
 /// Holds what grants name until they are written, before any place is held: what is deleted takes the same order.

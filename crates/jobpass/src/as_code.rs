@@ -115,7 +115,8 @@ pub(crate) async fn apply(args: &ApplyArgs, out: &mut impl Write) -> Result<(), 
     Ok(())
 }
 
-pub(crate) async fn export(args: &ExportArgs) -> Result<String, Failure> {
+pub(crate) async fn export(args: &ExportArgs, out: &mut impl Write) -> Result<(), Failure> {
     let asked = Asked { groups: &args.groups, projects: &args.projects };
-    export::export(&asked, &Server::new(&args.address.url)?).await
+    let yaml = export::export(&asked, &Server::new(&args.address.url)?).await?;
+    Ok(out.write_all(yaml.as_bytes())?)
 }

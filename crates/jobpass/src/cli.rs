@@ -67,7 +67,15 @@ enum Routes {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    match dispatch(Cli::parse().command).await {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Never 2, which is what `plan --check` says of a difference.
+        Err(told) => {
+            let _ = told.print();
+            return if told.exit_code() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    match dispatch(cli.command).await {
         Ok(code) => code,
         // Each line says where it is from by itself.
         Err(Failure::Faults(lines)) => {
@@ -95,7 +103,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             return Ok(if differs { ExitCode::from(DRIFT) } else { ExitCode::SUCCESS });
         }
         Command::Apply(args) => as_code::apply(&args, &mut std::io::stdout()).await?,
-        Command::Export(args) => print!("{}", as_code::export(&args).await?),
+        Command::Export(args) => as_code::export(&args, &mut std::io::stdout()).await?,
         Command::Schema => println!("{:#}", as_code::schema()),
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => {

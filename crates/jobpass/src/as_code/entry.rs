@@ -23,6 +23,9 @@ pub(super) trait Entry: Configurable + Clone {
 
     async fn create(server: &Server, path: &Path) -> Result<(), Error>;
 
+    /// Why this cannot be created without a group above it, if that is where it would be.
+    async fn unfit_for_the_top(server: &Server, path: &Path) -> Result<Option<&'static str>, Failure>;
+
     /// The place's own pointer in the file.
     fn pointer(path: &Path) -> String {
         format!("/{}/{}", Self::PLURAL, super::locate::escape(path.as_str()))
@@ -52,6 +55,10 @@ impl Entry for ProjectConfiguration {
     async fn create(server: &Server, path: &Path) -> Result<(), Error> {
         server.create_project(path).await
     }
+
+    async fn unfit_for_the_top(_: &Server, path: &Path) -> Result<Option<&'static str>, Failure> {
+        Ok(path.parent().is_none().then_some("a project lies in a group: group/project"))
+    }
 }
 
 impl Entry for GroupConfiguration {
@@ -71,6 +78,11 @@ impl Entry for GroupConfiguration {
 
     async fn create(server: &Server, path: &Path) -> Result<(), Error> {
         server.create_group(path).await
+    }
+
+    async fn unfit_for_the_top(server: &Server, path: &Path) -> Result<Option<&'static str>, Failure> {
+        let fit = path.parent().is_some() || server.is_administrators().await?;
+        Ok((!fit).then_some("groups at the top are made by administrators"))
     }
 }
 

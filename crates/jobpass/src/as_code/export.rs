@@ -34,6 +34,8 @@ async fn entries<C: Entry>(
     server: &Server,
 ) -> Result<BTreeMap<Path, C>, Failure> {
     paths.extend(named.iter().cloned());
+    paths.sort();
+    paths.dedup();
     let mut entries = BTreeMap::new();
     for path in paths {
         let asked_for = named.contains(&path);

@@ -177,6 +177,9 @@ impl Planner<'_> {
         let yaml = entry.yaml()?;
         let (body, apart) = self.apart(entry);
         self.check_withheld::<C>(path, &apart);
+        if let Some(told) = C::unfit_for_the_top(self.server, path).await? {
+            self.faults.push(self.source.fault(&C::pointer(path), told));
+        }
         let above = std::iter::successors(path.parent(), Path::parent).find(|path| !self.new.contains(path));
         let Some(above) = above else {
             let known = apart.places.iter().copied().zip(&apart.known);

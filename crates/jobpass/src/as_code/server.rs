@@ -76,13 +76,18 @@ impl Server {
             .map_err(|failure| self.call("the catalogue", failure.to_string()))
     }
 
+    /// Whether the token is an administrator's.
+    pub(super) async fn is_administrators(&self) -> Result<bool, Failure> {
+        self.maintainer.is_administrator().await.map_err(|error| self.failed("the instance's settings", &error))
+    }
+
     /// Names of the tables that operators wrote, for those who may write them.
     pub(super) async fn own_tables(&self) -> Result<Vec<String>, Failure> {
-        let failed = |error: Error| self.failed("the route tables", &error);
-        if !self.maintainer.is_administrator().await.map_err(failed)? {
+        if !self.is_administrators().await? {
             return Ok(vec![]);
         }
-        let tables = self.maintainer.route_tables().await.map_err(failed)?;
+        let tables = self.maintainer.route_tables().await;
+        let tables = tables.map_err(|error| self.failed("the route tables", &error))?;
         Ok(tables.into_iter().filter(|table| !table.built_in).map(|table| table.name).collect())
     }
 
