@@ -80,8 +80,9 @@ begin
     end if;
 end $$;
 
--- Drops the months of usage that end before this day, and forgets values and needs of that time. Answers how many months.
-create function drop_old_usage(oldest date) returns integer language plpgsql as $$
+-- Drops the months of usage that end before this day, forgets values that were not seen since another, and what was
+-- needed of grants that are gone. Answers how many months.
+create function drop_old_usage(oldest date, forgotten date) returns integer language plpgsql as $$
 declare
     partition regclass;
     dropped integer := 0;
@@ -93,7 +94,7 @@ begin
             dropped := dropped + 1;
         end if;
     end loop;
-    delete from usage_values where seen_on < oldest;
+    delete from usage_values where seen_on < forgotten;
     delete from grant_needs where not exists (select from grants where grants.id = grant_id);
     return dropped;
 end $$;

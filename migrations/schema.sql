@@ -19,7 +19,7 @@ begin
     return dropped;
 end $_$;
 
-CREATE FUNCTION public.drop_old_usage(oldest date) RETURNS integer
+CREATE FUNCTION public.drop_old_usage(oldest date, forgotten date) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
 declare
@@ -33,7 +33,7 @@ begin
             dropped := dropped + 1;
         end if;
     end loop;
-    delete from usage_values where seen_on < oldest;
+    delete from usage_values where seen_on < forgotten;
     delete from grant_needs where not exists (select from grants where grants.id = grant_id);
     return dropped;
 end $_$;

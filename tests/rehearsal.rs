@@ -221,8 +221,48 @@ async fn what_was_coarsened_is_not_assumed_to_be_covered_by_a_condition() {
     let other = json!({ "source": { "project": "other/app" }, "permissions": ["jobs:read"] });
     let dry = world.server.post(&format!("{GRANTS}?dry_run=true"), world.admin(), other).await.expect(200).json;
     assert_eq!(dry["impact"]["would_refuse"], json!([]));
-    // A change for this very source is: who can say that the hundred and first name still matches?
+    // A change for this very source is told: who can say that the hundred and first name still matches?
     let more = json!({ "source": { "project": "acme/web" }, "permissions": ["jobs:read"] });
     let dry = world.server.post(&format!("{GRANTS}?dry_run=true"), world.admin(), more).await.expect(200).json;
-    assert_eq!(rows(&dry["impact"], "would_refuse"), [("acme/web", "packages:read", 1)]);
+    let unknown = &dry["impact"]["unknown"][0];
+    assert_eq!((&unknown["permission"], &unknown["count"]), (&json!("packages:read"), &json!(1)));
+    assert_eq!(unknown["could_lose"], json!(["packages:read"]));
+    // What nothing could cover any more is refused for sure.
+    let list = world.server.get(GRANTS, world.person("maintainer")).await.expect(200);
+    let (by, tag) = (Some(world.person("maintainer")), [("if-match", list.header("etag"))]);
+    let (path, none) = (format!("{GRANTS}?dry_run=true"), Some(json!({ "items": [] })));
+    let gone = world.server.call_with("PUT", &path, by, none, &tag).await.expect(200).json;
+    assert_eq!(rows(&gone["impact"], "would_refuse"), [("acme/web", "packages:read", 101)]);
+}
+
+/// The record says that a grant covered it, so a step up is no reason to think otherwise.
+#[tokio::test]
+async fn a_step_up_is_not_stopped_by_what_was_granted_and_coarsened() {
+    let world = World::new().await;
+    mode(&world, "", "audit").await.expect(200);
+    world.grant(&["packages:read"], json!({ "conditions": { "refs": ["feature/**", "main"] } })).await;
+    for n in 0..102 {
+        let minted = world.mint(&format!("p{n}"), json!({ "pipeline": { "ref": format!("feature/{n}") } })).await;
+        uses(&world, minted["token"].as_str().unwrap(), "packages:read").await;
+    }
+    let dry = mode(&world, "?dry_run=true", "enforced").await.expect(200).json;
+    assert_eq!(dry["impact"]["would_refuse"], json!([]));
+    assert_eq!(dry["impact"]["unknown"][0]["permission"], "packages:read");
+    mode(&world, "", "enforced").await.expect(200);
+}
+
+#[tokio::test]
+async fn what_forks_did_is_told_as_such() {
+    let world = World::new().await;
+    mode(&world, "", "legacy").await.expect(200);
+    let fork = json!({ "pipeline": { "from_fork": true, "actor": "developer" } });
+    for (key, job) in [("p1", json!({})), ("p2", fork)] {
+        let token = by_role(&world, key, job).await;
+        uses(&world, &token, "packages:read").await;
+    }
+    let dry = mode(&world, "?dry_run=true", "enforced").await.expect(200).json;
+    let mut forks: Vec<_> =
+        dry["impact"]["would_refuse"].as_array().unwrap().iter().map(|row| row["from_fork"].to_string()).collect();
+    forks.sort();
+    assert_eq!(forks, ["false", "true"]);
 }

@@ -1,6 +1,6 @@
 //! Suggestions: from what was let through, by honest jobs, and nothing else; applied in one transaction.
 
-use crate::support::{Reply, World, merge};
+use crate::support::{Reply, Server, World, merge};
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -211,4 +211,34 @@ async fn applying_can_be_rehearsed_and_bad_choices_are_refused() {
         .await
         .refused(428, "precondition_required");
     assert_eq!(new_grants(&suggestions(&world, "").await).len(), 1);
+}
+
+/// A job that was granted something under conditions cannot widen that by doing it in a hundred ways.
+#[tokio::test]
+async fn what_was_granted_under_conditions_and_coarsened_is_never_suggested_without_them() {
+    let world = World::new().await;
+    let narrow = json!({ "conditions": { "refs": ["rel/*"] }, "selectors": { "packages": ["npm/evil/*"] } });
+    world.grant(&["packages:create"], narrow).await;
+    for n in 0..105 {
+        let minted = world.mint(&format!("p{n}"), json!({ "pipeline": { "ref": format!("rel/{n}") } })).await;
+        let name = json!({ "resource_name": format!("npm/evil/{n}") });
+        let answer = world.authorize(minted["token"].as_str().unwrap(), &["packages:create"], name).await.expect(200);
+        assert_eq!(answer.json["allowed"], true);
+    }
+    let found = suggestions(&world, "").await;
+    assert_eq!(found.json["items"], json!([]));
+    assert_eq!(found.json["unclear"][0]["permission"], "packages:create");
+}
+
+#[tokio::test]
+async fn a_window_is_no_longer_than_what_is_kept_and_what_was_needed_stays() {
+    let world = World::on(Server::start_with(|settings| settings.usage_retention_days = 30).await).await;
+    world.grant(&["packages:read"], json!({})).await;
+    world.server.clock.advance(Duration::days(10));
+    uses(&world, "p1", json!({}), &["packages:read"]).await;
+    world.server.clock.advance(Duration::days(29));
+    let found = suggestions(&world, "?window_days=90").await;
+    assert_eq!((&found.json["window_days"], &found.json["items"]), (&json!(30), &json!([])));
+    world.server.clock.advance(Duration::days(2));
+    assert_eq!(suggestions(&world, "").await.json["items"][0]["action"], "delete");
 }

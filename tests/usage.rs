@@ -257,3 +257,19 @@ async fn what_is_older_than_the_retention_is_not_shown_and_then_dropped() {
         assert_eq!(left, 0, "{table}");
     }
 }
+
+/// A path can hold a name that no index takes, and a job can call itself anything.
+#[tokio::test]
+async fn no_name_that_a_job_makes_up_stops_the_counting() {
+    let world = World::new().await;
+    let token = world.token("p1").await;
+    let name: String =
+        (0..3900u32).map(|n| char::from_digit(n.wrapping_mul(2_654_435_761) >> 27 & 31, 36).unwrap()).collect();
+    let path = format!("/api/v4/projects/acme%2Flib/packages/maven/{name}/f.jar");
+    let asked = json!({ "token": token, "method": "GET", "path": path });
+    world.ask(asked).await.invalid("/path", "bad_name");
+    let other = world.mint("p2", json!({ "job": { "environment": "*other*" } })).await;
+    world.authorize(other["token"].as_str().unwrap(), &["packages:read"], json!({})).await.expect(200);
+    let entries = usage(&world, "").await;
+    assert_eq!(fields(&entries, &["environment", "count"]), [[&json!("'*other*'"), &json!(1)]]);
+}

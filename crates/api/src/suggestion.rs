@@ -19,6 +19,9 @@ wire! {
         forks: Vec<SetApart>,
         /// Let through, and no grant would keep it so: a ceiling is in the way.
         under_ceilings: Vec<SetApart>,
+        /// Granted under conditions when it was seen, and its circumstances were coarsened: a grant without them would widen
+        /// what is there.
+        unclear: Vec<SetApart>,
         /// Introspected without a permission: what was done is not known.
         unnamed: Vec<UnnamedUse>,
     }

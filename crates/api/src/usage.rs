@@ -79,7 +79,8 @@ wire! {
         would_refuse: Vec<TurnedUse>,
         /// Refused so far, let through after the change.
         would_allow: Vec<TurnedUse>,
-        /// Introspected without a permission: what was done is not known, and never taken as safe.
+        /// Introspected without a permission, so that what was done is not known and never taken as safe; or granted under
+        /// conditions of which nobody can say whether they still hold.
         unknown: Vec<UnknownUse>,
         /// How many rows are not listed: at most 1,000 of each kind are.
         left_out: usize,
@@ -91,6 +92,8 @@ wire! {
         source_project_id: Uuid,
         source: String,
         permission: String,
+        /// Whether it was jobs from forks: those are never part of a suggestion.
+        from_fork: bool,
         /// The answers after the change.
         reasons: Vec<String>,
         count: u64,
@@ -106,9 +109,13 @@ wire! {
         project: String,
         source_project_id: Uuid,
         source: String,
-        /// The client id of the service that the scope was shown to.
-        service_id: String,
-        /// What the scope would no longer hold.
+        /// The client id of the service that a scope was shown to, for unnamed use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service_id: Option<String>,
+        /// Granted under conditions, and its circumstances were coarsened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        permission: Option<String>,
+        /// What might no longer be held.
         could_lose: Vec<String>,
         count: u64,
         #[serde(with = "time::serde::rfc3339")]

@@ -63,7 +63,7 @@ pub use read_routes::{FileFault, read_routes};
 pub use refusal::{Conflict, Fault, Refusal, escape};
 pub use register_group::{DraftGroup, GroupChange};
 pub use register_project::{DraftProject, ProjectChange};
-pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse};
+pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse, UnknownWhat};
 pub use resolve_route::AskedRoute;
 pub use run::{App, Health, Limits, Settings};
 pub use set_ceilings::DraftCeiling;

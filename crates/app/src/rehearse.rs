@@ -5,8 +5,8 @@ use crate::{App, Conflict, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
 use jobpass_domain::ids::{ProjectId, ServiceId};
-use jobpass_domain::permission::{Permission, PermissionSet};
-use jobpass_domain::replay::{Flip, Impact, Recorded, Situation};
+use jobpass_domain::permission::PermissionSet;
+use jobpass_domain::replay::{Flip, FlipKey, Impact, Recorded, Situation};
 use jobpass_domain::usage::{Tally, WINDOW_DAYS, What};
 use jobpass_persistence::usage::{Pair, Touched};
 use jobpass_persistence::{Context, Tx, project, service, situation, usage};
@@ -74,22 +74,32 @@ pub struct Turn {
     pub source: ProjectId,
     pub source_path: String,
     pub permission: String,
+    pub from_fork: bool,
     /// The answers after the change.
     pub reasons: Vec<&'static str>,
     pub tally: Tally,
 }
 
-/// Use of a scope that was shown to a service.
+/// Use of which nobody knows whether it goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownUse {
     pub target: ProjectId,
     pub target_path: String,
     pub source: ProjectId,
     pub source_path: String,
-    pub service: ServiceId,
-    /// What the scope would no longer hold.
+    pub what: UnknownWhat,
+    /// What might no longer be held.
     pub could_lose: Vec<String>,
     pub tally: Tally,
+}
+
+/// Why it is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnknownWhat {
+    /// A scope was shown to this service.
+    Shown(ServiceId),
+    /// This permission was granted, under conditions, and its circumstances were coarsened.
+    Coarsened(String),
 }
 
 impl App {
@@ -108,13 +118,15 @@ impl App {
         // What is still in memory counts, too.
         self.flush_usage().await?;
         let catalogue = self.reload_catalogue().await?;
+        // Nobody can say what was done before what is kept.
+        let window_days = how.window_days.min(self.settings.usage_retention_days);
         let replay =
-            Replay { touched, since: since(how.window_days, context.now), now: context.now, catalogue: &catalogue };
+            Replay { touched, since: since(window_days, context.now), now: context.now, catalogue: &catalogue };
         let watched = async |tx: &mut Tx| {
             let before = replay.situations(tx).await?;
             let answer = work(tx).await?;
             let impact = replay.impact(tx, before).await?;
-            let forecast = forecast(tx, &impact, how.window_days, &catalogue).await?;
+            let forecast = forecast(tx, &impact, window_days, &catalogue).await?;
             Ok::<_, Refusal>((answer, impact.is_safe(), forecast))
         };
         if how.dry_run {
@@ -195,19 +207,20 @@ impl Shown {
 
 /// An impact with the names that people know, bounded.
 async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Catalogue) -> Result<Forecast, Refusal> {
-    let turned = |key: &(ProjectId, ProjectId, Permission)| [key.0, key.1];
+    let turned = |key: &FlipKey| [key.0, key.1];
     let mut ids: Vec<ProjectId> =
         impact.would_refuse.keys().chain(impact.would_allow.keys()).flat_map(turned).collect();
     ids.extend(impact.unknown.keys().flat_map(|key| [key.0, key.1]));
     let paths = project::paths(tx.on(), &ids).await?;
     let path = |id: ProjectId| paths.get(&id).cloned().unwrap_or_default();
-    let turns = |flips: &BTreeMap<(ProjectId, ProjectId, Permission), Flip>| -> Vec<Turn> {
-        let turn = |(&(target, source, permission), flip): (&(ProjectId, ProjectId, Permission), &Flip)| Turn {
+    let turns = |flips: &BTreeMap<FlipKey, Flip>| -> Vec<Turn> {
+        let turn = |(&(target, source, permission, from_fork), flip): (&FlipKey, &Flip)| Turn {
             target,
             target_path: path(target),
             source,
             source_path: path(source),
             permission: catalogue.name(permission).unwrap_or_default(),
+            from_fork,
             reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
             tally: flip.tally,
         };
@@ -215,12 +228,15 @@ async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Ca
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.tally.last_at));
         turns
     };
-    let unknown = impact.unknown.iter().map(|(&(target, source, service), unknown)| UnknownUse {
+    let unknown = impact.unknown.iter().map(|(&(target, source, what), unknown)| UnknownUse {
         target,
         target_path: path(target),
         source,
         source_path: path(source),
-        service,
+        what: match what {
+            What::Unnamed(service) => UnknownWhat::Shown(service),
+            What::Named(permission) => UnknownWhat::Coarsened(catalogue.name(permission).unwrap_or_default()),
+        },
         could_lose: catalogue.expand(unknown.could_lose),
         tally: unknown.tally,
     });

@@ -3,6 +3,7 @@
 
 use crate::{App, Ask, Refusal, ServiceCaller};
 use jobpass_domain::route::{Demand, Matched, NoMatch, RoutePath};
+use jobpass_domain::text::Label;
 use jobpass_domain::{Catalogue, PermissionSet, Secret};
 use jobpass_persistence::project;
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ fn names(
     let one_resource = demanded.resources().count() == 1;
     for (slot, name) in &matched.names {
         let Some(resource) = catalogue.get(*slot) else { continue };
+        // As a name that is sent by itself.
+        Label::parse(name.clone()).map_err(|error| Refusal::invalid("/path", "bad_name", error.to_string()))?;
         let other = |called: Option<&String>| called.is_some_and(|called| called != name);
         let fault = |pointer: String| Refusal::invalid(pointer, "other_name", format!("the path names {name}"));
         if other(names.get(&resource.name)) {

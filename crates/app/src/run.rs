@@ -8,7 +8,7 @@ use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
-use jobpass_domain::usage::USAGE_RETENTION_DAYS;
+use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
 use jobpass_persistence::{Context, Db, Tx, resource_type};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -183,6 +183,8 @@ impl App {
 
     async fn write_usage(&self, mut stop: watch::Receiver<()>) {
         let mut flush = every(FLUSH);
+        // By the second, however long the last one took.
+        flush.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
                 _ = flush.tick() => {
@@ -220,8 +222,9 @@ impl App {
         let now = self.now();
         self.make_partitions(now).await?;
         self.db.drop_expired(now).await?;
-        let oldest = now - Duration::days(self.settings.usage_retention_days.into());
-        Ok(self.db.drop_old_usage(oldest.date()).await?)
+        let ago = |days: u16| (now - Duration::days(days.into())).date();
+        let retention = self.settings.usage_retention_days;
+        Ok(self.db.drop_old_usage(ago(retention), ago(VALUE_DAYS.min(retention))).await?)
     }
 
     /// The last thing: writes what was counted since the last time.

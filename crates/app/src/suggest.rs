@@ -46,6 +46,7 @@ pub struct Suggestions {
     pub denied: Vec<SetApart>,
     pub forks: Vec<SetApart>,
     pub under_ceilings: Vec<SetApart>,
+    pub unclear: Vec<SetApart>,
     pub unnamed: Vec<Unnamed>,
     pub catalogue: Arc<Catalogue>,
     /// Of the project's grants, when this was found.
@@ -104,6 +105,7 @@ pub enum Choice {
 
 impl App {
     pub async fn suggestions_read(&self, by: &ProjectAccess, basis: Basis) -> Result<Suggestions, Refusal> {
+        let basis = self.within_retention(basis);
         self.flush_usage().await?;
         let catalogue = self.reload_catalogue().await?;
         let context = self.context(by.person.actor(), by.person.request);
@@ -123,6 +125,7 @@ impl App {
         how: How,
         still: impl Fn(&Suggestions) -> bool,
     ) -> Result<Done<(Vec<String>, i64)>, Refusal> {
+        let basis = self.within_retention(basis);
         self.flush_usage().await?;
         let catalogue = self.reload_catalogue().await?;
         let context = self.context(by.person.actor(), by.person.request);
@@ -147,6 +150,13 @@ impl App {
             Ok((chosen.into_iter().map(|suggestion| suggestion.id).collect(), revision))
         })
         .await
+    }
+}
+
+impl App {
+    /// A window is no longer than what is kept: nobody can say what was not used before.
+    fn within_retention(&self, basis: Basis) -> Basis {
+        Basis { window_days: basis.window_days.min(self.settings.usage_retention_days), ..basis }
     }
 }
 
@@ -218,13 +228,14 @@ impl Finding<'_> {
         for saved in all(self.tx, place, self.catalogue).await? {
             items.extend(superfluous(saved, &seen, since, now));
         }
-        let Apart { denied, forks, under_ceilings } = apart;
+        let Apart { denied, forks, under_ceilings, unclear } = apart;
         Ok(Suggestions {
             basis: self.basis,
             items,
             denied: listed(denied, &paths),
             forks: listed(forks, &paths),
             under_ceilings: listed(under_ceilings, &paths),
+            unclear: listed(unclear, &paths),
             unnamed: unnamed(&recorded, &paths),
             catalogue: Arc::clone(self.catalogue),
             revision,
@@ -283,10 +294,12 @@ impl Finding<'_> {
 
 /// What of a grant nobody used, if it was there unchanged for the whole window.
 fn superfluous(saved: SavedGrant, seen: &[Seen<'_>], since: OffsetDateTime, now: OffsetDateTime) -> Option<Suggestion> {
-    if saved.updated_at > since {
+    let used = suggest::used_of(&saved.grant, seen, now);
+    // Needed, and no record of for what: it was lost, or its job's project is gone.
+    let unrecorded = used.is_empty() && saved.last_needed_at.is_some_and(|last| last >= since);
+    if saved.updated_at > since || unrecorded {
         return None;
     }
-    let used = suggest::used_of(&saved.grant, seen, now);
     let unused = saved.grant.permissions.minus(used);
     if unused.is_empty() {
         return None;
@@ -320,7 +333,9 @@ fn listed(apart: BTreeMap<(ProjectId, Permission), Evidence>, paths: &HashMap<Pr
 fn unnamed(recorded: &[Recorded], paths: &HashMap<ProjectId, String>) -> Vec<Unnamed> {
     let mut found = BTreeMap::<(ProjectId, ServiceId), Tally>::new();
     for Recorded { used, tally } in recorded {
-        if let What::Unnamed(service) = used.what {
+        if let What::Unnamed(service) = used.what
+            && used.verdict.allowed
+        {
             let known = found.entry((used.source, service));
             known.and_modify(|known| *known = known.and(*tally)).or_insert(*tally);
         }

@@ -10,46 +10,48 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use time::OffsetDateTime;
 
-/// How many uses are told apart between two writes; beyond, refs, environments and names are not.
-const ROOM: usize = 20_000;
-/// How many lines one statement takes.
+/// How many uses are told apart between two writes; beyond, refs, environments and names are not. What is untrusted
+/// has as much room of its own.
+const ROOM: usize = 10_000;
+/// How much of that one source may take.
+const SHARE: usize = ROOM / 5;
+/// How many lines one transaction takes.
 const AT_ONCE: usize = 2_000;
 
 /// What was counted and is not yet written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Usage {
     pending: Mutex<Counts>,
     /// Taken for writing. It stays until the write is known to have happened: a failed one is tried again.
     in_flight: tokio::sync::Mutex<Counts>,
 }
 
-impl Default for Usage {
-    fn default() -> Usage {
-        Usage::with_room(ROOM)
-    }
-}
-
 /// Bounded counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counts {
-    room: usize,
-    uses: HashMap<Use, Tally>,
+    /// What is trusted, and what is not: refused tries and forks must not take the room of others.
+    uses: [Room; 2],
     needs: BTreeMap<GrantId, OffsetDateTime>,
 }
 
-impl Counts {
-    fn with_room(room: usize) -> Counts {
-        Counts { room, uses: HashMap::new(), needs: BTreeMap::new() }
-    }
+#[derive(Debug, Default)]
+struct Room {
+    uses: HashMap<Use, Tally>,
+    /// How many of them are each source's.
+    shares: HashMap<ProjectId, usize>,
+}
 
-    /// Told apart while there is room; then without ref, environment and name; and when even that would be
-    /// one too many, only in the metrics.
+impl Room {
+    /// Told apart while there is room, and the source has not had its share; then without ref, environment and name;
+    /// and when even that would be one too many, only in the metrics.
     fn add(&mut self, used: Use, tally: Tally) {
         if let Some(known) = self.uses.get_mut(&used) {
             *known = known.and(tally);
             return;
         }
-        if self.uses.len() < self.room {
+        let share = self.shares.entry(used.source).or_default();
+        if self.uses.len() < ROOM && *share < SHARE {
+            *share += 1;
             self.uses.insert(used, tally);
             return;
         }
@@ -57,22 +59,29 @@ impl Counts {
         metrics::counter!("jobpass_usage_coarsened_total").increment(tally.count);
         if let Some(known) = self.uses.get_mut(&coarse) {
             *known = known.and(tally);
-        } else if self.uses.len() < self.room * 2 {
+        } else if self.uses.len() < ROOM * 2 {
             self.uses.insert(coarse, tally);
         } else {
             metrics::counter!("jobpass_usage_lost_total").increment(tally.count);
         }
     }
+}
+
+impl Counts {
+    fn add(&mut self, used: Use, tally: Tally) {
+        let [trusted, untrusted] = &mut self.uses;
+        if used.is_untrusted() { untrusted.add(used, tally) } else { trusted.add(used, tally) }
+    }
 
     fn need(&mut self, grant: GrantId, at: OffsetDateTime) {
-        if self.needs.len() < self.room || self.needs.contains_key(&grant) {
+        if self.needs.len() < ROOM || self.needs.contains_key(&grant) {
             let last = self.needs.entry(grant).or_insert(at);
             *last = at.max(*last);
         }
     }
 
     fn absorb(&mut self, other: Counts) {
-        for (used, tally) in other.uses {
+        for (used, tally) in other.uses.into_iter().flat_map(|room| room.uses) {
             self.add(used, tally);
         }
         for (grant, at) in other.needs {
@@ -80,21 +89,26 @@ impl Counts {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.uses.is_empty() && self.needs.is_empty()
+    /// All uses, what was seen first first: whose values come first are told apart.
+    fn in_order(&self) -> Vec<(Use, Tally)> {
+        let mut uses: Vec<_> =
+            self.uses.iter().flat_map(|room| &room.uses).map(|(used, tally)| (used.clone(), *tally)).collect();
+        uses.sort_by_key(|(_, tally)| tally.first_at);
+        uses
+    }
+
+    fn forget(&mut self, written: &[(Use, Tally)]) {
+        for room in &mut self.uses {
+            for (used, _) in written {
+                room.uses.remove(used);
+            }
+        }
     }
 }
 
 impl Usage {
-    pub(crate) fn with_room(room: usize) -> Usage {
-        let counts = || Counts::with_room(room);
-        Usage { pending: Mutex::new(counts()), in_flight: tokio::sync::Mutex::new(counts()) }
-    }
-
     fn take(&self) -> Counts {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let empty = Counts::with_room(pending.room);
-        std::mem::replace(&mut pending, empty)
+        std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -120,30 +134,55 @@ impl App {
         }
     }
 
-    /// Writes what was counted so far. What is not written is kept for the next time.
+    /// Writes what was counted so far, some at a time. What is not written is kept for the next time.
     pub(crate) async fn flush_usage(&self) -> Result<(), Refusal> {
         let mut in_flight = self.usage.in_flight.lock().await;
         in_flight.absorb(self.usage.take());
-        if in_flight.is_empty() {
-            return Ok(());
+        for chunk in in_flight.in_order().chunks(AT_ONCE) {
+            self.write_or_drop(chunk).await?;
+            in_flight.forget(chunk);
         }
+        if !in_flight.needs.is_empty() {
+            let needs = std::mem::take(&mut in_flight.needs);
+            let written = self.write(async |tx: &mut Tx| Ok(usage::need(tx, &needs).await?)).await;
+            if written.is_err() {
+                in_flight.needs = needs;
+            }
+            written?;
+        }
+        // The shares are of what is left: nothing.
+        *in_flight = Counts::default();
+        Ok(())
+    }
+
+    /// What the database cannot take must not hold back the rest: it is looked for by halves, and given up.
+    async fn write_or_drop(&self, uses: &[(Use, Tally)]) -> Result<(), Refusal> {
         let catalogue = self.catalogue();
+        let written = self.write(async |tx: &mut Tx| Ok(usage::add(tx, uses.to_vec(), &catalogue).await?)).await;
+        match written {
+            Ok(()) => Ok(()),
+            Err(refusal @ Refusal::Unavailable(_)) => Err(refusal),
+            Err(refusal) if uses.len() <= 1 => {
+                let count = uses.iter().map(|(_, tally)| tally.count).sum();
+                metrics::counter!("jobpass_usage_lost_total").increment(count);
+                tracing::error!(?refusal, "a use that cannot be written is given up");
+                Ok(())
+            }
+            Err(_) => {
+                let (one, other) = uses.split_at(uses.len() / 2);
+                Box::pin(self.write_or_drop(one)).await?;
+                Box::pin(self.write_or_drop(other)).await
+            }
+        }
+    }
+
+    async fn write(&self, work: impl AsyncFnOnce(&mut Tx) -> Result<(), Refusal>) -> Result<(), Refusal> {
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
-        let mut uses: Vec<_> = in_flight.uses.iter().map(|(used, tally)| (used.clone(), *tally)).collect();
-        // Whose values come first are told apart.
-        uses.sort_by_key(|(_, tally)| tally.first_at);
-        let needs = &in_flight.needs;
         self.transaction(context, async |tx: &mut Tx| {
             tx.nothing_to_audit();
-            for chunk in uses.chunks(AT_ONCE) {
-                usage::add(tx, chunk.to_vec(), &catalogue).await?;
-            }
-            Ok::<_, Refusal>(usage::need(tx, needs).await?)
+            work(tx).await
         })
-        .await?;
-        let room = in_flight.room;
-        *in_flight = Counts::with_room(room);
-        Ok(())
+        .await
     }
 }
 
@@ -179,15 +218,39 @@ mod tests {
         }
     }
 
+    fn counts_of(uses: impl Iterator<Item = Use>) -> Counts {
+        let mut counts = Counts::default();
+        uses.for_each(|used| counts.add(used, Tally::once(datetime!(2026-11-23 10:00 UTC), JobId(Uuid::nil()))));
+        counts
+    }
+
+    fn count(counts: &Counts) -> u64 {
+        counts.in_order().iter().map(|(_, tally)| tally.count).sum()
+    }
+
     #[test]
-    fn without_room_it_coarsens_and_still_counts_each_use() {
-        let mut counts = Counts::with_room(3);
-        let once = Tally::once(datetime!(2026-11-23 10:00 UTC), JobId(Uuid::nil()));
-        for n in 0..10 {
-            counts.add(used(&format!("b{n}")), once);
-        }
-        assert_eq!(counts.uses.len(), 4);
-        assert_eq!(counts.uses.get(&used(OTHER)).unwrap().count, 7);
-        assert_eq!(counts.uses.values().map(|tally| tally.count).sum::<u64>(), 10);
+    fn beyond_its_share_a_source_is_coarsened_and_each_use_still_counted() {
+        let counts = counts_of((0..SHARE + 7).map(|n| used(&format!("b{n}"))));
+        assert_eq!(counts.uses[0].uses.len(), SHARE + 1);
+        assert_eq!(counts.uses[0].uses.get(&used(OTHER)).unwrap().count, 7);
+        assert_eq!(count(&counts), u64::try_from(SHARE + 7).unwrap());
+    }
+
+    #[test]
+    fn refused_tries_and_other_sources_take_nobodys_room() {
+        let denied =
+            |n: usize| Use { verdict: Verdict { allowed: false, ..used("x").verdict }, ..used(&format!("d{n}")) };
+        let noise = (0..ROOM).map(denied).chain((0..ROOM).map(|n| used(&format!("b{n}"))));
+        let honest = Use { source: ProjectId(Uuid::from_u128(7)), ..used("main") };
+        let counts = counts_of(noise.chain([honest.clone()]));
+        assert_eq!(counts.uses[0].uses.get(&honest).unwrap().count, 1);
+    }
+
+    #[test]
+    fn with_no_room_at_all_it_still_counts_coarsely() {
+        let of = |n: usize| Use { source: ProjectId(Uuid::from_u128(u128::try_from(n).unwrap())), ..used("main") };
+        let counts = counts_of((0..ROOM * 2 + 5).map(of));
+        assert_eq!(counts.uses[0].uses.len(), ROOM * 2);
+        assert_eq!(count(&counts), u64::try_from(ROOM * 2).unwrap(), "five are in the metrics alone");
     }
 }

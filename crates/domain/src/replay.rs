@@ -4,7 +4,7 @@
 use crate::ceiling::{Ceiling, When};
 use crate::decision::{Asker, Decision, Names, Question, Target, decide};
 use crate::grant::Grant;
-use crate::ids::{GroupId, JobTokenId, ProjectId, ServiceId};
+use crate::ids::{GroupId, JobTokenId, ProjectId};
 use crate::job::JobState;
 use crate::job_token::JobToken;
 use crate::permission::{Permission, PermissionSet};
@@ -43,8 +43,12 @@ pub struct Recorded {
 /// Decides what a live token of a job such as this one would be told. `shown`: to which permissions the
 /// service that asked is limited; for unnamed use.
 pub fn replay(used: &Use, situation: &Situation, shown: Option<PermissionSet>, now: OffsetDateTime) -> Decision {
-    let worst = is_coarse(used).then(|| worst_case(used, situation));
-    let Situation { target, source } = worst.as_ref().unwrap_or(situation);
+    let worst = used.is_coarse().then(|| worst_case(used, situation));
+    decided(used, worst.as_ref().unwrap_or(situation), shown, now)
+}
+
+fn decided(used: &Use, situation: &Situation, shown: Option<PermissionSet>, now: OffsetDateTime) -> Decision {
+    let Situation { target, source } = situation;
     let token = live_token(&used.run, source, now);
     let names = named(used);
     let asker = Asker { shown, ..Asker::default() };
@@ -88,11 +92,6 @@ fn named(used: &Use) -> Names {
     }
 }
 
-fn is_coarse(used: &Use) -> bool {
-    let environment = used.run.environment.as_deref();
-    used.run.ref_name == OTHER || environment == Some(OTHER) || used.resource_name.as_deref() == Some(OTHER)
-}
-
 /// What is not known is taken to fail every condition on it, and to meet every ceiling's.
 fn worst_case(used: &Use, situation: &Situation) -> Situation {
     let any_ref = used.run.ref_name == OTHER;
@@ -113,16 +112,41 @@ fn worst_case(used: &Use, situation: &Situation) -> Situation {
     worst
 }
 
+/// What is not known is taken to meet every condition on it, and to fail every ceiling's: if it is refused even
+/// so, it is refused for sure.
+fn best_case(used: &Use, situation: &Situation) -> Situation {
+    let any_ref = used.run.ref_name == OTHER;
+    let any_environment = used.run.environment.as_deref() == Some(OTHER);
+    let any_name = used.resource_name.as_deref() == Some(OTHER);
+    let may_miss = |ceiling: &Ceiling| {
+        (any_ref && ceiling.when.refs.is_some()) || (any_environment && ceiling.when.environments.is_some())
+    };
+    let mut best = situation.clone();
+    for grant in &mut best.target.grants {
+        grant.conditions.refs = grant.conditions.refs.take().filter(|_| !any_ref);
+        grant.conditions.environments = grant.conditions.environments.take().filter(|_| !any_environment);
+        if any_name {
+            grant.selectors.0.clear();
+        }
+    }
+    best.target.ceilings.retain(|ceiling| !may_miss(ceiling));
+    best.source.ceilings.retain(|ceiling| !may_miss(ceiling));
+    best
+}
+
 /// What a change does to the uses that were seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Impact {
     /// Let through so far, refused after the change.
-    pub would_refuse: BTreeMap<(ProjectId, ProjectId, Permission), Flip>,
+    pub would_refuse: BTreeMap<FlipKey, Flip>,
     /// Refused so far, let through after the change.
-    pub would_allow: BTreeMap<(ProjectId, ProjectId, Permission), Flip>,
-    /// Nobody knows what was done: by target, source and service.
-    pub unknown: BTreeMap<(ProjectId, ProjectId, ServiceId), Unknown>,
+    pub would_allow: BTreeMap<FlipKey, Flip>,
+    /// Nobody knows what was done, or whether a condition still covers it: by target, source and what.
+    pub unknown: BTreeMap<(ProjectId, ProjectId, What), Unknown>,
 }
+
+/// Target, source, permission, and whether from forks.
+pub type FlipKey = (ProjectId, ProjectId, Permission, bool);
 
 /// Uses of one permission by one source on one target, that a change turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,9 +164,13 @@ pub struct Unknown {
 }
 
 impl Impact {
-    /// Whether all that was seen is sure to go on: nothing refused, and nothing unknown that loses something.
+    /// Whether all that was seen goes on: nothing refused, and no unnamed use that loses something. What was granted
+    /// when it was seen, and coarsened since, is told and no obstacle: the record says that a grant covered it.
     pub fn is_safe(&self) -> bool {
-        self.would_refuse.is_empty() && self.unknown.values().all(|unknown| unknown.could_lose.is_empty())
+        let harmless = |(key, unknown): (&(ProjectId, ProjectId, What), &Unknown)| {
+            matches!(key.2, What::Named(_)) || unknown.could_lose.is_empty()
+        };
+        self.would_refuse.is_empty() && self.unknown.iter().all(harmless)
     }
 
     /// Weighs one recorded use, decided before and after.
@@ -153,30 +181,52 @@ impl Impact {
         shown: Option<PermissionSet>,
         now: OffsetDateTime,
     ) {
-        let Recorded { used, tally } = recorded;
-        let (then, later) = (replay(used, before, shown, now), replay(used, after, shown, now));
-        match used.what {
-            What::Unnamed(service) => {
-                let could_lose = if used.verdict.allowed { lost(&then, &later) } else { PermissionSet::EMPTY };
-                let unknown = Unknown { tally: *tally, could_lose };
-                self.unknown
-                    .entry((used.target, used.source, service))
-                    .and_modify(|known| known.add(&unknown))
-                    .or_insert(unknown);
+        let (then, later) = (replay(&recorded.used, before, shown, now), replay(&recorded.used, after, shown, now));
+        match recorded.used.what {
+            What::Unnamed(_) => {
+                let allowed = recorded.used.verdict.allowed;
+                self.tell(recorded, if allowed { lost(&then, &later) } else { PermissionSet::EMPTY });
             }
-            What::Named(permission) => {
-                // Of what was coarsened, the record knows better than the worst case that it was let through.
-                let allowed = then.allowed || (is_coarse(used) && used.verdict.allowed);
-                let flips = match (allowed, later.allowed) {
-                    (true, false) if used.verdict.allowed => &mut self.would_refuse,
-                    (false, true) if !used.verdict.allowed => &mut self.would_allow,
-                    _ => return,
-                };
-                let key = (used.target, used.source, permission);
-                let flip = Flip { tally: *tally, reasons: later.reason().into_iter().collect() };
-                flips.entry(key).and_modify(|known| known.add(&flip)).or_insert(flip);
+            What::Named(permission) if recorded.used.is_coarse() => {
+                let best = decided(&recorded.used, &best_case(&recorded.used, after), shown, now);
+                self.weigh_coarse(recorded, permission, &later, &best);
             }
+            What::Named(permission) if then.allowed != later.allowed => self.flip(recorded, permission, &later),
+            What::Named(_) => {}
         }
+    }
+
+    /// Of what was coarsened, the record knows better than any replay that it was let through. No condition is taken to
+    /// cover it; but what a grant covered when it was seen, and may cover still, is not said to be refused, either.
+    fn weigh_coarse(&mut self, recorded: &Recorded, permission: Permission, later: &Decision, best: &Decision) {
+        let verdict = recorded.used.verdict;
+        if verdict.allowed == later.allowed {
+            return;
+        }
+        if verdict.allowed && !verdict.would_deny && best.allowed {
+            self.tell(recorded, PermissionSet::EMPTY.with(permission));
+        } else {
+            self.flip(recorded, permission, later);
+        }
+    }
+
+    /// As it was seen, so it must have been let through to be refused, and refused to be let through.
+    fn flip(&mut self, recorded: &Recorded, permission: Permission, later: &Decision) {
+        let Recorded { used, tally } = recorded;
+        if used.verdict.allowed == later.allowed {
+            return;
+        }
+        let flips = if later.allowed { &mut self.would_allow } else { &mut self.would_refuse };
+        let key = (used.target, used.source, permission, used.run.from_fork);
+        let flip = Flip { tally: *tally, reasons: later.reason().into_iter().collect() };
+        flips.entry(key).and_modify(|known| known.add(&flip)).or_insert(flip);
+    }
+
+    fn tell(&mut self, recorded: &Recorded, could_lose: PermissionSet) {
+        let Recorded { used, tally } = recorded;
+        let unknown = Unknown { tally: *tally, could_lose };
+        let key = (used.target, used.source, used.what);
+        self.unknown.entry(key).and_modify(|known| known.add(&unknown)).or_insert(unknown);
     }
 }
 

@@ -86,6 +86,8 @@ pub struct Apart {
     pub forks: BTreeMap<(ProjectId, Permission), Evidence>,
     /// Let through, and no grant would help: a ceiling keeps it away.
     pub under_ceilings: BTreeMap<(ProjectId, Permission), Evidence>,
+    /// Granted when it was seen, under conditions, and coarsened since: a grant without them would widen what is there.
+    pub unclear: BTreeMap<(ProjectId, Permission), Evidence>,
 }
 
 /// The grants that would cover what was let through and is not granted yet; and what is set apart.
@@ -104,6 +106,8 @@ pub fn wanted(seen: &[Seen<'_>], now: OffsetDateTime) -> (Vec<Wanted>, Apart) {
             &mut apart.denied
         } else if used.run.from_fork {
             &mut apart.forks
+        } else if used.is_coarse() && !used.verdict.would_deny {
+            &mut apart.unclear
         } else if !replay(used, &with_grant(situation, permission), None, now).allowed {
             &mut apart.under_ceilings
         } else {

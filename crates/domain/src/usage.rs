@@ -17,9 +17,15 @@ use uuid::Uuid;
 /// is assumed to cover it.
 pub const OTHER: &str = "*other*";
 
-/// How many distinct refs, environments and resource names are told apart for one source's use of one
+/// How many distinct refs, environments and resource names are told apart at a time for one source's use of one
 /// permission on one target; of each.
 pub const MAX_VALUES: usize = 100;
+
+/// A value that was not seen for so many days makes room for another: branches come and go.
+pub const VALUE_DAYS: u16 = 30;
+
+/// The longest value that is told apart, in bytes; a longer one is other.
+const MAX_VALUE: usize = 255;
 
 /// For how many days back suggestions and replays look, unless asked otherwise: pipelines that run once a
 /// quarter are pipelines, too.
@@ -96,13 +102,13 @@ impl Use {
     ) -> impl Iterator<Item = Use> {
         let one = move |what: What, resource_name: Option<String>, verdict: Verdict| {
             let token = question.token?;
-            let (source, run) = (token.project, token.run.clone());
+            let (source, run) = (token.project, told(&token.run));
             Some(Use { target, source, what, run, actor_role: question.actor_role, resource_name, verdict })
         };
         let named = decision.outcomes.iter().filter_map(move |(permission, reason)| {
             let allowed = reason.allows();
             let would_deny = allowed && decision.enforced_would_deny.contains(*permission);
-            let name = question.names.get(&permission.resource).cloned();
+            let name = question.names.get(&permission.resource).cloned().map(value);
             one(What::Named(*permission), name, Verdict { allowed, reason: Some(*reason), would_deny })
         });
         let unnamed = question.asked.is_empty().then(|| {
@@ -110,6 +116,17 @@ impl Use {
             one(What::Unnamed(service), None, Verdict { allowed, reason: decision.dead, would_deny: false })
         });
         named.chain(unnamed.flatten())
+    }
+
+    /// Refused, or from a fork: anyone can cause it, and as many different ones as they like.
+    pub fn is_untrusted(&self) -> bool {
+        !self.verdict.allowed || self.run.from_fork
+    }
+
+    /// Whether some of it is not known any more.
+    pub fn is_coarse(&self) -> bool {
+        let environment = self.run.environment.as_deref();
+        self.run.ref_name == OTHER || environment == Some(OTHER) || self.resource_name.as_deref() == Some(OTHER)
     }
 
     /// The same without what it is told apart by most: for when there is no room for more.
@@ -121,6 +138,26 @@ impl Use {
             resource_name: self.resource_name.map(|_| other()),
             ..self
         }
+    }
+}
+
+/// The run as it is counted.
+fn told(run: &Provenance) -> Provenance {
+    let mut run = run.clone();
+    run.ref_name = value(run.ref_name);
+    run.environment = run.environment.map(value);
+    run
+}
+
+/// A caller's text as it is counted: one that reads like what was coarsened is not taken for it, and what no store
+/// could tell apart is other.
+fn value(text: String) -> String {
+    if text == OTHER {
+        format!("'{OTHER}'")
+    } else if text.len() > MAX_VALUE {
+        OTHER.to_owned()
+    } else {
+        text
     }
 }
 
@@ -218,16 +255,21 @@ impl Kind {
 
 /// The values that are told apart so far. The first [`MAX_VALUES`] of a kind in a cell are; all others are one.
 #[derive(Debug, Default)]
-pub struct Values(HashMap<(Cell, Kind), HashSet<String>>);
+pub struct Values {
+    told: HashMap<(Cell, Kind), HashSet<String>>,
+    /// Those that were met by [`Values::bounded`].
+    seen: HashSet<(Cell, Kind, String)>,
+}
 
 impl Values {
     /// A value that is told apart already.
     pub fn know(&mut self, cell: Cell, kind: Kind, value: String) {
-        self.0.entry((cell, kind)).or_default().insert(value);
+        self.told.entry((cell, kind)).or_default().insert(value);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (Cell, Kind, &str)> {
-        self.0.iter().flat_map(|((cell, kind), values)| values.iter().map(|value| (*cell, *kind, value.as_str())))
+    /// The values that were met: known before, or told apart from now on.
+    pub fn seen(&self) -> impl Iterator<Item = (Cell, Kind, &str)> {
+        self.seen.iter().map(|(cell, kind, value)| (*cell, *kind, value.as_str()))
     }
 
     /// The use with every value beyond the bound as `*other*`.
@@ -245,12 +287,13 @@ impl Values {
     }
 
     fn bound(&mut self, cell: Cell, kind: Kind, value: &mut String) {
-        let values = self.0.entry((cell, kind)).or_default();
-        if values.contains(value) || value == OTHER {
+        let values = self.told.entry((cell, kind)).or_default();
+        if value == OTHER {
             return;
         }
-        if values.len() < MAX_VALUES {
+        if values.len() < MAX_VALUES || values.contains(value) {
             values.insert(value.clone());
+            self.seen.insert((cell, kind, value.clone()));
         } else {
             OTHER.clone_into(value);
         }
@@ -263,8 +306,7 @@ impl Use {
             What::Named(permission) => Some(permission),
             What::Unnamed(_) => None,
         };
-        let untrusted = !self.verdict.allowed || self.run.from_fork;
-        Cell { target: self.target, source: self.source, permission, untrusted }
+        Cell { target: self.target, source: self.source, permission, untrusted: self.is_untrusted() }
     }
 }
 
@@ -310,6 +352,22 @@ mod tests {
         assert_eq!(values.bounded(elsewhere).run.ref_name, "one-more");
         let refused = Use { verdict: Verdict { allowed: false, ..used("x").verdict }, ..used("one-more") };
         assert_eq!(values.bounded(refused).run.ref_name, "one-more");
+    }
+
+    #[test]
+    fn a_text_that_reads_like_other_is_not_taken_for_it_and_a_long_one_is_other() {
+        let run = Provenance { environment: Some(OTHER.into()), ..used(&"x".repeat(256)).run };
+        let run = told(&run);
+        assert_eq!((run.ref_name.as_str(), run.environment.as_deref()), (OTHER, Some("'*other*'")));
+        assert_eq!(value("x".repeat(255)), "x".repeat(255));
+    }
+
+    #[test]
+    fn only_what_was_met_is_seen() {
+        let mut values = Values::default();
+        values.know(used("main").cell(), Kind::Ref, "old".to_owned());
+        assert_eq!(values.bounded(used("main")), used("main"));
+        assert_eq!(values.seen().map(|(_, _, value)| value).collect::<Vec<_>>(), ["main"]);
     }
 
     #[test]

@@ -71,9 +71,9 @@ impl Db {
         Ok(())
     }
 
-    /// Drops usage of before this day.
-    pub async fn drop_old_usage(&self, oldest: time::Date) -> Result<()> {
-        sqlx::query!("select drop_old_usage($1)", oldest).fetch_one(&self.pool).await?;
+    /// Drops usage of before a day, and values that were not seen since another.
+    pub async fn drop_old_usage(&self, oldest: time::Date, forgotten: time::Date) -> Result<()> {
+        sqlx::query!("select drop_old_usage($1, $2)", oldest, forgotten).fetch_one(&self.pool).await?;
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 use super::{client_id, grant, new_grant};
 use jobpass_api as api;
 use jobpass_app::{
-    Forecast, ListedUse, Rehearsal, SetApart, Suggested, Suggestion, Suggestions, Turn, UnknownUse, Unnamed,
+    Forecast, ListedUse, Rehearsal, SetApart, Suggested, Suggestion, Suggestions, Turn, UnknownUse, UnknownWhat,
+    Unnamed,
 };
 use jobpass_domain::audit::Change;
 use jobpass_domain::catalogue::Catalogue;
@@ -76,6 +77,7 @@ fn turned(turn: &Turn) -> api::TurnedUse {
         source_project_id: turn.source.0,
         source: turn.source_path.clone(),
         permission: turn.permission.clone(),
+        from_fork: turn.from_fork,
         reasons: turn.reasons.iter().map(|reason| (*reason).to_owned()).collect(),
         count: turn.tally.count,
         first_seen_at: turn.tally.first_at,
@@ -85,12 +87,17 @@ fn turned(turn: &Turn) -> api::TurnedUse {
 }
 
 fn unknown_use(unknown: &UnknownUse) -> api::UnknownUse {
+    let (service_id, permission) = match &unknown.what {
+        UnknownWhat::Shown(service) => (Some(client_id(*service)), None),
+        UnknownWhat::Coarsened(permission) => (None, Some(permission.clone())),
+    };
     api::UnknownUse {
         project_id: unknown.target.0,
         project: unknown.target_path.clone(),
         source_project_id: unknown.source.0,
         source: unknown.source_path.clone(),
-        service_id: client_id(unknown.service),
+        service_id,
+        permission,
         could_lose: unknown.could_lose.clone(),
         count: unknown.tally.count,
         last_seen_at: unknown.tally.last_at,
@@ -107,6 +114,7 @@ pub(crate) fn suggestions(found: &Suggestions) -> api::Suggestions {
         denied: apart(&found.denied),
         forks: apart(&found.forks),
         under_ceilings: apart(&found.under_ceilings),
+        unclear: apart(&found.unclear),
         unnamed: found.unnamed.iter().map(unnamed).collect(),
     }
 }

@@ -178,7 +178,7 @@ impl Page {
         if !unknown.is_empty() {
             self.line(
                 Style::Yellow,
-                "  unknown, for services did not say what they asked for; their scope would lose:",
+                "  unknown, for services did not say what they asked for, or too many refs and names were seen:",
             );
             self.unknown(&unknown);
         }
@@ -190,7 +190,8 @@ impl Page {
     fn turned(&mut self, turned: &[TurnedUse]) {
         let mut rows = vec![["SOURCE", "PROJECT", "PERMISSION", "COUNT", "LAST SEEN", "REASON"].map(str::to_owned)];
         rows.extend(turned.iter().map(|one| {
-            let TurnedUse { source, project, permission, count, last_seen_at, reasons, .. } = one.clone();
+            let TurnedUse { source, project, permission, from_fork, count, last_seen_at, reasons, .. } = one.clone();
+            let source = if from_fork { format!("{source} (fork)") } else { source };
             [source, project, permission, count.to_string(), time(last_seen_at), reasons.join(" ")]
         }));
         self.columns(&rows);
@@ -200,7 +201,9 @@ impl Page {
         let mut rows = vec![["SOURCE", "PROJECT", "SERVICE", "COUNT", "LAST SEEN", "COULD LOSE"].map(str::to_owned)];
         rows.extend(unknown.iter().map(|one| {
             let UnknownUse { source, project, service_id, count, last_seen_at, could_lose, .. } = (*one).clone();
-            [source, project, service_id, count.to_string(), time(last_seen_at), could_lose.join(" ")]
+            // Without a service it was a permission that was asked for, under circumstances that were not kept apart.
+            let service = service_id.unwrap_or_else(|| "-".to_owned());
+            [source, project, service, count.to_string(), time(last_seen_at), could_lose.join(" ")]
         }));
         self.columns(&rows);
     }

@@ -150,7 +150,7 @@ async fn keep_values(tx: &mut Tx, values: &Values, day: Date, catalogue: &Catalo
         kind: &'static str,
         value: &'a str,
     }
-    let mut known: Vec<_> = values.iter().collect();
+    let mut known: Vec<_> = values.seen().collect();
     // In one order on every replica, so that none waits for another in a circle.
     known.sort_unstable_by_key(|(cell, kind, value)| (*cell, kind.name(), *value));
     let lines: Vec<_> = known
