@@ -226,3 +226,29 @@ async fn what_was_coarsened_is_not_assumed_to_be_covered_by_a_condition() {
     let dry = world.server.post(&format!("{GRANTS}?dry_run=true"), world.admin(), more).await.expect(200).json;
     assert_eq!(rows(&dry["impact"], "would_refuse"), [("acme/web", "packages:read", 1)]);
 }
+
+#[tokio::test]
+async fn a_move_under_an_enforced_floor_is_a_step_up() {
+    let world = World::new().await;
+    mode(&world, "", "legacy").await.expect(200);
+    let strict = json!({ "path": "strict", "floor": "enforced" });
+    world.server.post("/v1/groups", world.admin(), strict).await.expect(201);
+    world.server.post("/v1/groups", world.admin(), json!({ "path": "acme/mv" })).await.expect(201);
+    let (lib, mv) = ("/v1/projects/acme%2Fmv%2Flib", "/v1/groups/acme%2Fmv");
+    world.server.patch(LIB, world.admin(), json!({ "path": "acme/mv/lib" })).await.expect(200);
+    let token = by_role(&world, "p1", json!({})).await;
+    let read = json!({ "project": "acme/mv/lib" });
+    world.authorize(&token, &["packages:read"], read).await.expect(200);
+    for (place, path) in [(lib, "strict/lib"), (mv, "strict/mv")] {
+        let refused = world.server.patch(place, world.admin(), json!({ "path": path })).await;
+        let refused = refused.refused(409, "would_break");
+        assert_eq!(rows(&refused.json["impact"], "would_refuse"), [("acme/web", "packages:read", 1)]);
+        world.server.get(place, world.admin()).await.expect(200);
+    }
+    let harmless = world.server.patch(mv, world.admin(), json!({ "path": "acme/moved" })).await;
+    harmless.expect(200);
+    let (moved, path) = ("/v1/groups/acme%2Fmoved?confirm=true", json!({ "path": "strict/mv" }));
+    world.server.patch(moved, world.admin(), path).await.expect(200);
+    let now = world.server.get("/v1/projects/strict%2Fmv%2Flib", world.admin()).await.expect(200);
+    assert_eq!(now.json["effective_mode"], "enforced");
+}

@@ -1,5 +1,5 @@
 //! What a change would do to the uses that were seen: found by making the change in a transaction and
-//! replaying them before and after. A dry run rolls back; a step up commits only when nothing breaks.
+//! replaying them before and after. A dry run rolls back; a step up or a move commits only when nothing breaks.
 
 use crate::{App, Conflict, Refusal};
 use jobpass_domain::Catalogue;
@@ -93,8 +93,8 @@ pub struct UnknownUse {
 }
 
 impl App {
-    /// Makes a change that may touch what jobs do. `guarded`: a step up, which is refused with `would_break`
-    /// unless it is confirmed or breaks nothing that was seen.
+    /// Makes a change that may touch what jobs do. `guarded`: a step up or a move, which is refused with
+    /// `would_break` unless it is confirmed or breaks nothing that was seen.
     pub(crate) async fn change<T>(
         &self,
         context: Context,
