@@ -86,8 +86,9 @@ wire! {
     }
 
     response struct TurnedUse {
-        project_id: Uuid,
-        project: String,
+        /// `null` for a project that you cannot see.
+        project_id: Option<Uuid>,
+        project: Option<String>,
         source_project_id: Uuid,
         source: String,
         permission: String,
@@ -102,8 +103,9 @@ wire! {
     }
 
     response struct UnknownUse {
-        project_id: Uuid,
-        project: String,
+        /// `null` for a project that you cannot see.
+        project_id: Option<Uuid>,
+        project: Option<String>,
         source_project_id: Uuid,
         source: String,
         /// The client id of the service that the scope was shown to.

@@ -3,14 +3,14 @@
 
 use crate::{App, Conflict, Refusal};
 use jobpass_domain::Catalogue;
-use jobpass_domain::audit::Change;
+use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::{ProjectId, ServiceId};
 use jobpass_domain::permission::{Permission, PermissionSet};
 use jobpass_domain::replay::{Flip, Impact, Recorded, Situation};
 use jobpass_domain::usage::{Tally, WINDOW_DAYS, What};
 use jobpass_persistence::usage::{Pair, Touched};
 use jobpass_persistence::{Context, Tx, project, service, situation, usage};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use time::{Duration, OffsetDateTime};
 
 /// How many pairs of projects are replayed at a time.
@@ -69,8 +69,8 @@ pub struct Forecast {
 /// Uses of one permission by one source on one target that the change turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    pub target: ProjectId,
-    pub target_path: String,
+    /// With its path; `None` if the person who asks may not see it.
+    pub target: Option<(ProjectId, String)>,
     pub source: ProjectId,
     pub source_path: String,
     pub permission: String,
@@ -82,8 +82,8 @@ pub struct Turn {
 /// Use of a scope that was shown to a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownUse {
-    pub target: ProjectId,
-    pub target_path: String,
+    /// With its path; `None` if the person who asks may not see it.
+    pub target: Option<(ProjectId, String)>,
     pub source: ProjectId,
     pub source_path: String,
     pub service: ServiceId,
@@ -114,7 +114,7 @@ impl App {
             let before = replay.situations(tx).await?;
             let answer = work(tx).await?;
             let impact = replay.impact(tx, before).await?;
-            let forecast = forecast(tx, &impact, how.window_days, &catalogue).await?;
+            let forecast = forecast(tx, &impact, (how.window_days, context.actor), &catalogue).await?;
             Ok::<_, Refusal>((answer, impact.is_safe(), forecast))
         };
         if how.dry_run {
@@ -194,45 +194,85 @@ impl Shown {
 }
 
 /// An impact with the names that people know, bounded.
-async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Catalogue) -> Result<Forecast, Refusal> {
-    let turned = |key: &(ProjectId, ProjectId, Permission)| [key.0, key.1];
-    let mut ids: Vec<ProjectId> =
-        impact.would_refuse.keys().chain(impact.would_allow.keys()).flat_map(turned).collect();
-    ids.extend(impact.unknown.keys().flat_map(|key| [key.0, key.1]));
-    let paths = project::paths(tx.on(), &ids).await?;
-    let path = |id: ProjectId| paths.get(&id).cloned().unwrap_or_default();
-    let turns = |flips: &BTreeMap<(ProjectId, ProjectId, Permission), Flip>| -> Vec<Turn> {
-        let turn = |(&(target, source, permission), flip): (&(ProjectId, ProjectId, Permission), &Flip)| Turn {
-            target,
-            target_path: path(target),
-            source,
-            source_path: path(source),
-            permission: catalogue.name(permission).unwrap_or_default(),
-            reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
-            tally: flip.tally,
-        };
-        let mut turns: Vec<_> = flips.iter().map(turn).collect();
+async fn forecast(
+    tx: &mut Tx,
+    impact: &Impact,
+    (window_days, actor): (u16, Actor),
+    catalogue: &Catalogue,
+) -> Result<Forecast, Refusal> {
+    let names = Names::load(tx, impact, actor).await?;
+    let turns = |flips: &Flips, hidden_too: bool| -> Vec<Turn> {
+        let told = flips.iter().filter(|(key, _)| hidden_too || names.seen.contains(&key.0));
+        let mut turns: Vec<_> = told.map(|(key, flip)| names.turn(*key, flip, catalogue)).collect();
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.tally.last_at));
         turns
     };
-    let unknown = impact.unknown.iter().map(|(&(target, source, service), unknown)| UnknownUse {
-        target,
-        target_path: path(target),
+    // That nothing is lost, or something won, on a target out of sight would only tell that it is there.
+    let told = impact.unknown.iter().filter(|(key, one)| !one.could_lose.is_empty() || names.seen.contains(&key.0));
+    let unknown = told.map(|(&(target, source, service), unknown)| UnknownUse {
+        target: names.target(target),
         source,
-        source_path: path(source),
+        source_path: names.path(source),
         service,
         could_lose: catalogue.expand(unknown.could_lose),
         tally: unknown.tally,
     });
     let mut forecast = Forecast {
         window_days,
-        would_refuse: turns(&impact.would_refuse),
-        would_allow: turns(&impact.would_allow),
+        would_refuse: turns(&impact.would_refuse, true),
+        would_allow: turns(&impact.would_allow, false),
         unknown: unknown.collect(),
         left_out: 0,
     };
     forecast.bound();
     Ok(forecast)
+}
+
+type Flips = BTreeMap<(ProjectId, ProjectId, Permission), Flip>;
+
+/// Paths, and which projects the person who asks may see. Who uses one's own project is told by its usage.
+struct Names {
+    paths: HashMap<ProjectId, String>,
+    seen: HashSet<ProjectId>,
+}
+
+impl Names {
+    async fn load(tx: &mut Tx, impact: &Impact, actor: Actor) -> Result<Names, Refusal> {
+        let turned = impact.would_refuse.keys().chain(impact.would_allow.keys()).map(|key| (key.0, key.1));
+        let pairs = turned.chain(impact.unknown.keys().map(|key| (key.0, key.1)));
+        let (targets, sources): (BTreeSet<_>, BTreeSet<_>) = pairs.unzip();
+        let targets: Vec<_> = targets.into_iter().collect();
+        let ids: Vec<_> = targets.iter().copied().chain(sources).collect();
+        let seen = match actor {
+            Actor::User(user) => project::seen_by(tx.on(), &targets, user).await?,
+            _ => HashSet::new(),
+        };
+        Ok(Names { paths: project::paths(tx.on(), &ids).await?, seen })
+    }
+
+    fn path(&self, id: ProjectId) -> String {
+        self.paths.get(&id).cloned().unwrap_or_default()
+    }
+
+    fn target(&self, id: ProjectId) -> Option<(ProjectId, String)> {
+        self.seen.contains(&id).then(|| (id, self.path(id)))
+    }
+
+    fn turn(
+        &self,
+        (target, source, permission): (ProjectId, ProjectId, Permission),
+        flip: &Flip,
+        catalogue: &Catalogue,
+    ) -> Turn {
+        Turn {
+            target: self.target(target),
+            source,
+            source_path: self.path(source),
+            permission: catalogue.name(permission).unwrap_or_default(),
+            reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
+            tally: flip.tally,
+        }
+    }
 }
 
 impl Forecast {

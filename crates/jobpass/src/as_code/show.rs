@@ -191,7 +191,7 @@ impl Page {
         let mut rows = vec![["SOURCE", "PROJECT", "PERMISSION", "COUNT", "LAST SEEN", "REASON"].map(str::to_owned)];
         rows.extend(turned.iter().map(|one| {
             let TurnedUse { source, project, permission, count, last_seen_at, reasons, .. } = one.clone();
-            [source, project, permission, count.to_string(), time(last_seen_at), reasons.join(" ")]
+            [source, shown(project), permission, count.to_string(), time(last_seen_at), reasons.join(" ")]
         }));
         self.columns(&rows);
     }
@@ -200,7 +200,7 @@ impl Page {
         let mut rows = vec![["SOURCE", "PROJECT", "SERVICE", "COUNT", "LAST SEEN", "COULD LOSE"].map(str::to_owned)];
         rows.extend(unknown.iter().map(|one| {
             let UnknownUse { source, project, service_id, count, last_seen_at, could_lose, .. } = (*one).clone();
-            [source, project, service_id, count.to_string(), time(last_seen_at), could_lose.join(" ")]
+            [source, shown(project), service_id, count.to_string(), time(last_seen_at), could_lose.join(" ")]
         }));
         self.columns(&rows);
     }
@@ -217,6 +217,11 @@ impl Page {
             let _ = writeln!(self.text, "    {}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
+}
+
+/// One out of sight has no name.
+fn shown(project: Option<String>) -> String {
+    project.unwrap_or_else(|| "(hidden)".to_owned())
 }
 
 fn time(at: OffsetDateTime) -> String {
