@@ -1,7 +1,7 @@
 //! The golden matrix "every operation × every kind of caller" → status. `callers.golden` is for people to
 //! read in a diff; `UPDATE_GOLDEN=1` writes it anew. An operation without a row fails.
 
-use crate::support::World;
+use crate::support::{Reply, World};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -291,10 +291,12 @@ async fn credential(caller: &str, other_runner: &str, make: &Maker<'_>) -> Optio
     })
 }
 
-async fn status(method: &str, operation: &str, caller: &str, other_runner: &str, make: &Maker<'_>) -> u16 {
-    let call = call_of(operation, make).await.unwrap_or_else(|| panic!("no row for {operation}: add one to call_of"));
-    let token = credential(caller, other_runner, make).await;
-    let server = &make.world.server;
+async fn row(operation: &str, make: &Maker<'_>) -> Call {
+    call_of(operation, make).await.unwrap_or_else(|| panic!("no row for {operation}: add one to call_of"))
+}
+
+async fn send(method: &str, call: Call, token: Option<String>, world: &World) -> Reply {
+    let server = &world.server;
     let url = format!("{}{}", server.url, call.path);
     let mut request = server.http.request(method.parse().unwrap(), url);
     if let Some(token) = token {
@@ -312,7 +314,7 @@ async fn status(method: &str, operation: &str, caller: &str, other_runner: &str,
     if let Some(form) = call.form {
         request = request.form(&form);
     }
-    crate::support::send(request).await.status
+    crate::support::send(request).await
 }
 
 /// Every operation that the server documents: tag, method, name.
@@ -354,8 +356,10 @@ async fn golden_matrix() {
         let _ = write!(out, "{operation:<32}");
         for caller in CALLERS {
             n += 1;
-            let status = status(&method, &operation, caller, &other_runner, &Maker { world: &world, n }).await;
-            let _ = write!(out, "{status:>13}");
+            let make = Maker { world: &world, n };
+            let call = row(&operation, &make).await;
+            let reply = send(&method, call, credential(caller, &other_runner, &make).await, &world).await;
+            let _ = write!(out, "{:>13}", reply.status);
         }
         out.push('\n');
     }
@@ -368,4 +372,34 @@ async fn golden_matrix() {
         golden == out,
         "who may call what differs from {path}; see how by\n  UPDATE_GOLDEN=1 make test; git diff tests/callers.golden"
     );
+}
+
+/// A parameter that is overlooked, such as `dry_run`, would let a rehearsal do the deed.
+#[tokio::test]
+async fn no_write_overlooks_a_parameter_of_the_query() {
+    let world = World::new().await;
+    let document = world.server.call("GET", "/openapi.json", None, None).await.expect(200).json;
+    let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/v1/"));
+    let operations = paths.flat_map(|(_, item)| item.as_object().unwrap());
+    let mut n = 0;
+    for (method, operation) in operations.filter(|(method, _)| ["post", "put", "patch", "delete"].contains(&&***method))
+    {
+        n += 1;
+        let make = Maker { world: &world, n };
+        let name = operation["operationId"].as_str().unwrap();
+        let caller = match operation["security"][0].as_object().and_then(|caller| caller.keys().next()) {
+            Some(user) if user == "user" => "admin",
+            Some(job) if job == "job" => "job token",
+            Some(other) => other,
+            None => "nobody",
+        };
+        let call = row(name, &make).await;
+        let path = format!("{}?colour=red", call.path);
+        let token = credential(caller, "", &make).await;
+        let refused = send(&method.to_uppercase(), Call { path, ..call }, token, &world).await;
+        assert_eq!((name, refused.status), (name, 422), "{}", refused.json);
+        assert_eq!(refused.json["errors"][0]["pointer"], "?colour", "{name}");
+        assert_eq!(refused.json["errors"][0]["code"], "unknown_parameter", "{name}");
+    }
+    assert!(n > 40, "{n} writes only");
 }

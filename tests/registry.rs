@@ -504,7 +504,8 @@ async fn a_move_changes_which_group_grants_count() {
     assert!(!allowed().await);
     server.patch("/v1/projects/acme%2Fweb", world.admin(), json!({ "path": "other/web" })).await.expect(200);
     assert!(allowed().await);
-    server.patch("/v1/projects/other%2Fweb", world.admin(), json!({ "path": "acme/web" })).await.expect(200);
+    let back = ("/v1/projects/other%2Fweb?confirm=true", json!({ "path": "acme/web" }));
+    server.patch(back.0, world.admin(), back.1).await.expect(200);
     assert!(!allowed().await);
 }
 

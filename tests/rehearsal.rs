@@ -266,3 +266,73 @@ async fn what_forks_did_is_told_as_such() {
     forks.sort();
     assert_eq!(forks, ["false", "true"]);
 }
+
+#[tokio::test]
+async fn a_move_under_an_enforced_floor_is_a_step_up() {
+    let world = World::new().await;
+    mode(&world, "", "legacy").await.expect(200);
+    let strict = json!({ "path": "strict", "floor": "enforced" });
+    world.server.post("/v1/groups", world.admin(), strict).await.expect(201);
+    world.server.post("/v1/groups", world.admin(), json!({ "path": "acme/mv" })).await.expect(201);
+    let (lib, mv) = ("/v1/projects/acme%2Fmv%2Flib", "/v1/groups/acme%2Fmv");
+    world.server.patch(LIB, world.admin(), json!({ "path": "acme/mv/lib" })).await.expect(200);
+    let token = by_role(&world, "p1", json!({})).await;
+    let read = json!({ "project": "acme/mv/lib" });
+    world.authorize(&token, &["packages:read"], read).await.expect(200);
+    for (place, path) in [(lib, "strict/lib"), (mv, "strict/mv")] {
+        let refused = world.server.patch(place, world.admin(), json!({ "path": path })).await;
+        let refused = refused.refused(409, "would_break");
+        assert_eq!(rows(&refused.json["impact"], "would_refuse"), [("acme/web", "packages:read", 1)]);
+        world.server.get(place, world.admin()).await.expect(200);
+    }
+    let harmless = world.server.patch(mv, world.admin(), json!({ "path": "acme/moved" })).await;
+    harmless.expect(200);
+    let (moved, path) = ("/v1/groups/acme%2Fmoved?confirm=true", json!({ "path": "strict/mv" }));
+    world.server.patch(moved, world.admin(), path).await.expect(200);
+    let now = world.server.get("/v1/projects/strict%2Fmv%2Flib", world.admin()).await.expect(200);
+    assert_eq!(now.json["effective_mode"], "enforced");
+}
+
+#[tokio::test]
+async fn a_target_out_of_sight_is_never_named() {
+    let world = World::new().await;
+    let token = world.token("p1").await;
+    world.introspect(&token, &[("project", "other/app")]).await.expect(200);
+    let (web, owner) = ("/v1/projects/acme%2Fweb", world.person("owner"));
+    let ceilings = async |at_most: Value| {
+        let body = Some(json!({ "items": [{ "side": "source", "at_most": at_most }] }));
+        let path = format!("{web}/ceilings?dry_run=true");
+        let put = world.server.call_with("PUT", &path, Some(owner), body, &[("if-match", "*")]).await;
+        put.expect(200).json["impact"].clone()
+    };
+    let renamed = async |path: &str| {
+        let patch = world.server.patch(&format!("{web}?dry_run=true"), owner, json!({ "path": path })).await;
+        patch.expect(200).json["impact"].clone()
+    };
+    // Merely looked at, by its id: nothing was given, and nothing is lost.
+    for impact in [ceilings(json!(["*:read"])).await, renamed("acme/site").await] {
+        assert_eq!(impact["unknown"], json!([]));
+    }
+
+    let grant = json!({ "source": { "project": "acme/web" }, "permissions": ["packages:read"] });
+    world.server.post("/v1/projects/other%2Fapp/grants", world.admin(), grant).await.expect(201);
+    let ask = json!({ "token": token, "project": "other/app", "permissions": ["packages:read"] });
+    world.ask(ask).await.expect(200);
+    world.introspect(&token, &[("project", "other/app")]).await.expect(200);
+    assert_eq!(renamed("acme/site").await["unknown"], json!([]));
+    let impact = ceilings(json!([])).await;
+    for row in [&impact["would_refuse"][0], &impact["unknown"][0]] {
+        assert_eq!(
+            (&row["source"], &row["project"], &row["project_id"]),
+            (&json!("acme/web"), &Value::Null, &Value::Null)
+        );
+    }
+    assert!(!impact.to_string().contains("other"), "{impact}");
+
+    world
+        .server
+        .patch("/v1/projects/other%2Fapp", world.admin(), json!({ "visibility": "internal" }))
+        .await
+        .expect(200);
+    assert_eq!(ceilings(json!([])).await["would_refuse"][0]["project"], "other/app");
+}

@@ -87,8 +87,9 @@ wire! {
     }
 
     response struct TurnedUse {
-        project_id: Uuid,
-        project: String,
+        /// `null` for a project that you cannot see.
+        project_id: Option<Uuid>,
+        project: Option<String>,
         source_project_id: Uuid,
         source: String,
         permission: String,
@@ -105,8 +106,9 @@ wire! {
     }
 
     response struct UnknownUse {
-        project_id: Uuid,
-        project: String,
+        /// `null` for a project that you cannot see.
+        project_id: Option<Uuid>,
+        project: Option<String>,
         source_project_id: Uuid,
         source: String,
         /// The client id of the service that a scope was shown to, for unnamed use.

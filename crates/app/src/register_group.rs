@@ -64,8 +64,9 @@ impl App {
         let target = self.parent_after(&person, &seen, path).await?;
         let context = self.context(person.actor(), person.request);
         let touched = Touched { place: Place::Group(seen.id), sources_too: path.is_some() };
-        let steps_up = change.floor == Some(Mode::Enforced);
-        self.change(context, (touched, steps_up), how, async |tx: &mut Tx| {
+        // A move may step up, too: what lies above there may have a floor.
+        let guarded = change.floor == Some(Mode::Enforced) || path.is_some();
+        self.change(context, (touched, guarded), how, async |tx: &mut Tx| {
             if path.is_some() {
                 group::hold_moves(tx).await?;
             }

@@ -1,16 +1,16 @@
 //! What a change would do to the uses that were seen: found by making the change in a transaction and
-//! replaying them before and after. A dry run rolls back; a step up commits only when nothing breaks.
+//! replaying them before and after. A dry run rolls back; a step up or a move commits only when nothing breaks.
 
 use crate::{App, Conflict, Refusal};
 use jobpass_domain::Catalogue;
-use jobpass_domain::audit::Change;
+use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::{ProjectId, ServiceId};
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::replay::{Flip, FlipKey, Impact, Recorded, Situation};
 use jobpass_domain::usage::{Tally, WINDOW_DAYS, What};
 use jobpass_persistence::usage::{Pair, Touched};
 use jobpass_persistence::{Context, Tx, project, service, situation, usage};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use time::{Duration, OffsetDateTime};
 
 /// How many pairs of projects are replayed at a time.
@@ -69,8 +69,8 @@ pub struct Forecast {
 /// Uses of one permission by one source on one target that the change turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
-    pub target: ProjectId,
-    pub target_path: String,
+    /// With its path; `None` if the person who asks may not see it.
+    pub target: Option<(ProjectId, String)>,
     pub source: ProjectId,
     pub source_path: String,
     pub permission: String,
@@ -83,8 +83,8 @@ pub struct Turn {
 /// Use of which nobody knows whether it goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownUse {
-    pub target: ProjectId,
-    pub target_path: String,
+    /// With its path; `None` if the person who asks may not see it.
+    pub target: Option<(ProjectId, String)>,
     pub source: ProjectId,
     pub source_path: String,
     pub what: UnknownWhat,
@@ -103,8 +103,8 @@ pub enum UnknownWhat {
 }
 
 impl App {
-    /// Makes a change that may touch what jobs do. `guarded`: a step up, which is refused with `would_break`
-    /// unless it is confirmed or breaks nothing that was seen.
+    /// Makes a change that may touch what jobs do. `guarded`: a step up or a move, which is refused with
+    /// `would_break` unless it is confirmed or breaks nothing that was seen.
     pub(crate) async fn change<T>(
         &self,
         context: Context,
@@ -126,7 +126,7 @@ impl App {
             let before = replay.situations(tx).await?;
             let answer = work(tx).await?;
             let impact = replay.impact(tx, before).await?;
-            let forecast = forecast(tx, &impact, window_days, &catalogue).await?;
+            let forecast = forecast(tx, &impact, (window_days, context.actor), &catalogue).await?;
             Ok::<_, Refusal>((answer, impact.is_safe(), forecast))
         };
         if how.dry_run {
@@ -206,33 +206,25 @@ impl Shown {
 }
 
 /// An impact with the names that people know, bounded.
-async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Catalogue) -> Result<Forecast, Refusal> {
-    let turned = |key: &FlipKey| [key.0, key.1];
-    let mut ids: Vec<ProjectId> =
-        impact.would_refuse.keys().chain(impact.would_allow.keys()).flat_map(turned).collect();
-    ids.extend(impact.unknown.keys().flat_map(|key| [key.0, key.1]));
-    let paths = project::paths(tx.on(), &ids).await?;
-    let path = |id: ProjectId| paths.get(&id).cloned().unwrap_or_default();
-    let turns = |flips: &BTreeMap<FlipKey, Flip>| -> Vec<Turn> {
-        let turn = |(&(target, source, permission, from_fork), flip): (&FlipKey, &Flip)| Turn {
-            target,
-            target_path: path(target),
-            source,
-            source_path: path(source),
-            permission: catalogue.name(permission).unwrap_or_default(),
-            from_fork,
-            reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
-            tally: flip.tally,
-        };
-        let mut turns: Vec<_> = flips.iter().map(turn).collect();
+async fn forecast(
+    tx: &mut Tx,
+    impact: &Impact,
+    (window_days, actor): (u16, Actor),
+    catalogue: &Catalogue,
+) -> Result<Forecast, Refusal> {
+    let names = Names::load(tx, impact, actor).await?;
+    let turns = |flips: &Flips, hidden_too: bool| -> Vec<Turn> {
+        let told = flips.iter().filter(|(key, _)| hidden_too || names.seen.contains(&key.0));
+        let mut turns: Vec<_> = told.map(|(key, flip)| names.turn(*key, flip, catalogue)).collect();
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.tally.last_at));
         turns
     };
-    let unknown = impact.unknown.iter().map(|(&(target, source, what), unknown)| UnknownUse {
-        target,
-        target_path: path(target),
+    // That nothing is lost, or something won, on a target out of sight would only tell that it is there.
+    let told = impact.unknown.iter().filter(|(key, one)| !one.could_lose.is_empty() || names.seen.contains(&key.0));
+    let unknown = told.map(|(&(target, source, what), unknown)| UnknownUse {
+        target: names.target(target),
         source,
-        source_path: path(source),
+        source_path: names.path(source),
         what: match what {
             What::Unnamed(service) => UnknownWhat::Shown(service),
             What::Named(permission) => UnknownWhat::Coarsened(catalogue.name(permission).unwrap_or_default()),
@@ -242,13 +234,56 @@ async fn forecast(tx: &mut Tx, impact: &Impact, window_days: u16, catalogue: &Ca
     });
     let mut forecast = Forecast {
         window_days,
-        would_refuse: turns(&impact.would_refuse),
-        would_allow: turns(&impact.would_allow),
+        would_refuse: turns(&impact.would_refuse, true),
+        would_allow: turns(&impact.would_allow, false),
         unknown: unknown.collect(),
         left_out: 0,
     };
     forecast.bound();
     Ok(forecast)
+}
+
+type Flips = BTreeMap<FlipKey, Flip>;
+
+/// Paths, and which projects the person who asks may see. Who uses one's own project is told by its usage.
+struct Names {
+    paths: HashMap<ProjectId, String>,
+    seen: HashSet<ProjectId>,
+}
+
+impl Names {
+    async fn load(tx: &mut Tx, impact: &Impact, actor: Actor) -> Result<Names, Refusal> {
+        let turned = impact.would_refuse.keys().chain(impact.would_allow.keys()).map(|key| (key.0, key.1));
+        let pairs = turned.chain(impact.unknown.keys().map(|key| (key.0, key.1)));
+        let (targets, sources): (BTreeSet<_>, BTreeSet<_>) = pairs.unzip();
+        let targets: Vec<_> = targets.into_iter().collect();
+        let ids: Vec<_> = targets.iter().copied().chain(sources).collect();
+        let seen = match actor {
+            Actor::User(user) => project::seen_by(tx.on(), &targets, user).await?,
+            _ => HashSet::new(),
+        };
+        Ok(Names { paths: project::paths(tx.on(), &ids).await?, seen })
+    }
+
+    fn path(&self, id: ProjectId) -> String {
+        self.paths.get(&id).cloned().unwrap_or_default()
+    }
+
+    fn target(&self, id: ProjectId) -> Option<(ProjectId, String)> {
+        self.seen.contains(&id).then(|| (id, self.path(id)))
+    }
+
+    fn turn(&self, (target, source, permission, from_fork): FlipKey, flip: &Flip, catalogue: &Catalogue) -> Turn {
+        Turn {
+            target: self.target(target),
+            source,
+            source_path: self.path(source),
+            permission: catalogue.name(permission).unwrap_or_default(),
+            from_fork,
+            reasons: flip.reasons.iter().map(|reason| reason.name()).collect(),
+            tally: flip.tally,
+        }
+    }
 }
 
 impl Forecast {

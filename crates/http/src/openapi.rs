@@ -122,7 +122,7 @@ fn add_dry_run(operation: &mut Operation) {
     let parameters = operation.parameters.get_or_insert_default();
     for (name, description, schema_type) in [
         ("dry_run", "Write nothing, and answer what the change would be and do: a DryRun", Type::Boolean),
-        ("confirm", "Step up even if uses that were seen would be refused", Type::Boolean),
+        ("confirm", "Step up, or move, even if uses that were seen would be refused", Type::Boolean),
         ("window_days", "How many days back uses count, 1 to 3650; 90 if left out", Type::Integer),
     ] {
         parameters.push(query_parameter(name, description, schema_type).into());

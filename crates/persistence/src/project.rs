@@ -9,7 +9,7 @@ use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::project::Project;
 use jobpass_domain::refs::RefPattern;
 use sqlx::{PgExecutor, PgPool};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -174,4 +174,20 @@ pub async fn paths(db: impl PgExecutor<'_>, ids: &[ProjectId]) -> Result<HashMap
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows = sqlx::query!("select id, path from projects where id = any($1)", &ids).fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (ProjectId(row.id), row.path)).collect())
+}
+
+/// Which of these a user may see: as an administrator, as a member, or because they are not private.
+pub async fn seen_by(db: impl PgExecutor<'_>, ids: &[ProjectId], user: UserId) -> Result<HashSet<ProjectId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let seen = sqlx::query_scalar!(
+        "select id from projects p
+         where id = any($1)
+           and (visibility <> 'private' or exists (select from users u where u.id = $2 and u.administrator)
+                or exists (select from memberships m where m.user_id = $2 and (m.project_id = p.id or m.group_id = any(p.chain))))",
+        &ids,
+        user.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(seen.into_iter().map(ProjectId).collect())
 }

@@ -1,6 +1,6 @@
 //! JSON bodies: bounded, and every fault told at its pointer.
 
-use super::query::{QueryRead, unknown_parameter};
+use super::query::NoQuery;
 use crate::problem::Denied;
 use crate::server::Server;
 use axum::body::Bytes;
@@ -32,7 +32,7 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<State> for Body<T, LIM
         if !is_json(request.headers()) {
             return Err(Denied::NotJson);
         }
-        no_query(&request)?;
+        NoQuery::check(request.uri(), request.extensions())?;
         let raw = read(request, LIMIT).await?;
         let value = parse(&raw)?;
         Ok(Body { value, raw })
@@ -50,7 +50,7 @@ impl FromRequest<State> for YamlText {
         if !is_utf8(request.headers(), "application/yaml") {
             return Err(Denied::NotYaml);
         }
-        no_query(&request)?;
+        NoQuery::check(request.uri(), request.extensions())?;
         let raw = read(request, LIST_BODY_LIMIT).await?;
         let text = String::from_utf8(raw.into());
         text.map(YamlText).map_err(|_| Refusal::invalid("", "malformed_yaml", "a text is UTF-8").into())
@@ -69,25 +69,12 @@ impl FromRequest<State> for NoBody {
         #[serde(deny_unknown_fields)]
         struct Nothing {}
 
-        no_query(&request)?;
+        NoQuery::check(request.uri(), request.extensions())?;
         let raw = read(request, BODY_LIMIT).await?;
         if !raw.is_empty() {
             parse::<Nothing>(&raw)?;
         }
         Ok(NoBody)
-    }
-}
-
-/// What is written takes no parameters but those that were read: an overlooked one, such as `dry_run`, would not be
-/// overlooked lightly.
-fn no_query(request: &Request) -> Result<(), Denied> {
-    if request.extensions().get::<QueryRead>().is_some() {
-        return Ok(());
-    }
-    let query = request.uri().query().unwrap_or_default();
-    match form_urlencoded::parse(query.as_bytes()).next() {
-        Some((name, _)) => Err(unknown_parameter(&name)),
-        None => Ok(()),
     }
 }
 

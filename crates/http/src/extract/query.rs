@@ -3,6 +3,7 @@
 use crate::problem::Denied;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use http::{Extensions, Uri};
 use jobpass_app::{How, PageOf, Refusal};
 use std::str::FromStr;
 
@@ -45,9 +46,35 @@ impl Page {
 #[derive(Debug)]
 pub(crate) struct Way(pub(crate) How);
 
-/// Marks a request whose query was read: what takes a body refuses any other.
+/// Marks a request whose query was read: what is written refuses any other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueryRead;
+
+/// Nothing in the query: for what is written without a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Denied;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<NoQuery, Denied> {
+        NoQuery::check(&parts.uri, &parts.extensions)
+    }
+}
+
+impl NoQuery {
+    /// What is written takes no parameters but those that were read: an overlooked one, such as `dry_run`, would not
+    /// be overlooked lightly.
+    pub(crate) fn check(uri: &Uri, extensions: &Extensions) -> Result<NoQuery, Denied> {
+        if extensions.get::<QueryRead>().is_some() {
+            return Ok(NoQuery);
+        }
+        match form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).next() {
+            Some((name, _)) => Err(unknown_parameter(&name)),
+            None => Ok(NoQuery),
+        }
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Way {
     type Rejection = Denied;

@@ -72,8 +72,8 @@ pub(crate) fn impact(forecast: &Forecast) -> api::Impact {
 
 fn turned(turn: &Turn) -> api::TurnedUse {
     api::TurnedUse {
-        project_id: turn.target.0,
-        project: turn.target_path.clone(),
+        project_id: turn.target.as_ref().map(|(id, _)| id.0),
+        project: turn.target.as_ref().map(|(_, path)| path.clone()),
         source_project_id: turn.source.0,
         source: turn.source_path.clone(),
         permission: turn.permission.clone(),
@@ -92,8 +92,8 @@ fn unknown_use(unknown: &UnknownUse) -> api::UnknownUse {
         UnknownWhat::Coarsened(permission) => (None, Some(permission.clone())),
     };
     api::UnknownUse {
-        project_id: unknown.target.0,
-        project: unknown.target_path.clone(),
+        project_id: unknown.target.as_ref().map(|(id, _)| id.0),
+        project: unknown.target.as_ref().map(|(_, path)| path.clone()),
         source_project_id: unknown.source.0,
         source: unknown.source_path.clone(),
         service_id,

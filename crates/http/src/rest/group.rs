@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Body, IdempotencyKey, OwnerOfGroup, Page, SeesGroup, SignedIn, Way};
+use crate::extract::{Body, IdempotencyKey, NoQuery, OwnerOfGroup, Page, SeesGroup, SignedIn, Way};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
@@ -54,7 +54,7 @@ pub(crate) async fn group_update(
 
 /// Delete an empty group (owners)
 #[utoipa::path(delete, path = "/v1/groups/{group}", tag = "groups", responses((status = 204)))]
-pub(crate) async fn group_delete(api: Api, by: OwnerOfGroup, still: IfMatch) -> Result<StatusCode, Denied> {
+pub(crate) async fn group_delete(api: Api, by: OwnerOfGroup, still: IfMatch, _: NoQuery) -> Result<StatusCode, Denied> {
     api.app.group_delete(by.0, |current| still.holds(&render::group(current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 use super::Answered;
 use crate::etag;
 use crate::extract::{
-    Body, Id, IdempotencyKey, MaintainerOfProject, Page, Runner, SignedIn, TokenHolder, checked_text, query,
+    Body, Id, IdempotencyKey, MaintainerOfProject, NoQuery, Page, Runner, SignedIn, TokenHolder, checked_text, query,
     unknown_parameter,
 };
 use crate::problem::{Denied, RequestId};
@@ -61,7 +61,7 @@ pub(crate) async fn job_token_self(api: Api, by: TokenHolder, about: About) -> R
 
 /// Give the token up, with all that was narrowed from it (holders)
 #[utoipa::path(delete, path = "/v1/job-tokens/self", tag = "job tokens", responses((status = 204)))]
-pub(crate) async fn job_token_give_up(api: Api, by: TokenHolder) -> Result<StatusCode, Denied> {
+pub(crate) async fn job_token_give_up(api: Api, by: TokenHolder, _: NoQuery) -> Result<StatusCode, Denied> {
     api.app.token_give_up(&by.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -79,7 +79,7 @@ pub(crate) async fn job_token_list(
 
 /// Revoke a token, with all that was narrowed from it (maintainers)
 #[utoipa::path(delete, path = "/v1/job-tokens/{token}", tag = "job tokens", responses((status = 200, body = Revoked)))]
-pub(crate) async fn job_token_revoke(api: Api, by: SignedIn, id: Id) -> Result<Json<Revoked>, Denied> {
+pub(crate) async fn job_token_revoke(api: Api, by: SignedIn, id: Id, _: NoQuery) -> Result<Json<Revoked>, Denied> {
     let tokens = api.app.token_revoke(&by.0, JobTokenId(id.0)).await?;
     Ok(Json(Revoked { tokens: Some(tokens) }))
 }

@@ -1,6 +1,6 @@
 //! Members of groups and projects.
 
-use crate::extract::{Body, MemberOfGroup, MemberOfProject, OwnerOfGroup, OwnerOfProject, Page, UserKey};
+use crate::extract::{Body, MemberOfGroup, MemberOfProject, NoQuery, OwnerOfGroup, OwnerOfProject, Page, UserKey};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
@@ -31,7 +31,12 @@ pub(crate) async fn group_member_put(
 
 /// Take a member's role on the group away (owners)
 #[utoipa::path(delete, path = "/v1/groups/{group}/members/{user}", tag = "members", responses((status = 204)))]
-pub(crate) async fn group_member_delete(api: Api, by: OwnerOfGroup, user: UserKey) -> Result<StatusCode, Denied> {
+pub(crate) async fn group_member_delete(
+    api: Api,
+    by: OwnerOfGroup,
+    user: UserKey,
+    _: NoQuery,
+) -> Result<StatusCode, Denied> {
     api.app.member_delete(&by.0.person, Place::Group(by.0.group.id), &user.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -63,7 +68,12 @@ pub(crate) async fn project_member_put(
 
 /// Take a member's role on the project away (owners)
 #[utoipa::path(delete, path = "/v1/projects/{project}/members/{user}", tag = "members", responses((status = 204)))]
-pub(crate) async fn project_member_delete(api: Api, by: OwnerOfProject, user: UserKey) -> Result<StatusCode, Denied> {
+pub(crate) async fn project_member_delete(
+    api: Api,
+    by: OwnerOfProject,
+    user: UserKey,
+    _: NoQuery,
+) -> Result<StatusCode, Denied> {
     api.app.member_delete(&by.0.person, Place::Project(by.0.project.id), &user.0).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
 use crate::extract::{
-    Body, IdempotencyKey, MaintainerOfProject, NoBody, OwnerOfProject, Page, SeesProject, SignedIn, Way,
+    Body, IdempotencyKey, MaintainerOfProject, NoBody, NoQuery, OwnerOfProject, Page, SeesProject, SignedIn, Way,
 };
 use crate::problem::Denied;
 use crate::render;
@@ -70,7 +70,12 @@ pub(crate) async fn project_update(
 
 /// Delete a project with all that is in it; its tokens are dead (owners)
 #[utoipa::path(delete, path = "/v1/projects/{project}", tag = "projects", responses((status = 204)))]
-pub(crate) async fn project_delete(api: Api, by: OwnerOfProject, still: IfMatch) -> Result<StatusCode, Denied> {
+pub(crate) async fn project_delete(
+    api: Api,
+    by: OwnerOfProject,
+    still: IfMatch,
+    _: NoQuery,
+) -> Result<StatusCode, Denied> {
     api.app.project_delete(by.0, |current| still.holds(&render::project(current))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

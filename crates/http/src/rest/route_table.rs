@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch};
-use crate::extract::{Administrator, Page, RouteTableName, SignedIn, YamlText};
+use crate::extract::{Administrator, NoQuery, Page, RouteTableName, SignedIn, YamlText};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::{Api, Server};
@@ -69,6 +69,7 @@ pub(crate) async fn route_table_delete(
     by: Administrator,
     name: RouteTableName,
     still: IfMatch,
+    _: NoQuery,
 ) -> Result<StatusCode, Denied> {
     let built_in = api.app.find_route_table(&name.0).await?.kept.is_none();
     let still = if built_in { still } else { still.required()? };

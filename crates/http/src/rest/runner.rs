@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Body, Id, IdempotencyKey, NoBody, Page, SignedIn};
+use crate::extract::{Body, Id, IdempotencyKey, NoBody, NoQuery, Page, SignedIn};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
@@ -67,7 +67,13 @@ pub(crate) async fn runner_update(
 
 /// Delete a runner; what it minted is dead
 #[utoipa::path(delete, path = "/v1/runners/{runner}", tag = "runners", responses((status = 204)))]
-pub(crate) async fn runner_delete(api: Api, by: SignedIn, id: Id, still: IfMatch) -> Result<StatusCode, Denied> {
+pub(crate) async fn runner_delete(
+    api: Api,
+    by: SignedIn,
+    id: Id,
+    still: IfMatch,
+    _: NoQuery,
+) -> Result<StatusCode, Denied> {
     let still = |current: &jobpass_domain::runner::Runner| still.holds(&render::runner(current, None));
     api.app.runner_delete(&by.0, RunnerId(id.0), still).await?;
     Ok(StatusCode::NO_CONTENT)

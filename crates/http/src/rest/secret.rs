@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag;
-use crate::extract::{Administrator, Body, Id, IdempotencyKey, SignedIn};
+use crate::extract::{Administrator, Body, Id, IdempotencyKey, NoQuery, SignedIn};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::{Api, Server};
@@ -40,6 +40,7 @@ pub(crate) async fn runner_secret_delete(
     by: SignedIn,
     id: Id<false>,
     secret: Id,
+    _: NoQuery,
 ) -> Result<StatusCode, Denied> {
     delete(&api, &by.0, runner(id.0), secret).await
 }
@@ -70,6 +71,7 @@ pub(crate) async fn service_secret_delete(
     by: Administrator,
     id: Id<false>,
     secret: Id,
+    _: NoQuery,
 ) -> Result<StatusCode, Denied> {
     delete(&api, &by.0, service(id.0), secret).await
 }

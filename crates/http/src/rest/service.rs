@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Administrator, Body, Id, IdempotencyKey, Page};
+use crate::extract::{Administrator, Body, Id, IdempotencyKey, NoQuery, Page};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
@@ -79,7 +79,13 @@ pub(crate) async fn service_update(
 
 /// Delete a service
 #[utoipa::path(delete, path = "/v1/services/{service}", tag = "services", responses((status = 204)))]
-pub(crate) async fn service_delete(api: Api, by: Administrator, id: Id, still: IfMatch) -> Result<StatusCode, Denied> {
+pub(crate) async fn service_delete(
+    api: Api,
+    by: Administrator,
+    id: Id,
+    still: IfMatch,
+    _: NoQuery,
+) -> Result<StatusCode, Denied> {
     let still = |current: &jobpass_domain::service::Service| still.holds(&render::service(current, None));
     api.app.service_delete(&by.0, ServiceId(id.0), still).await?;
     Ok(StatusCode::NO_CONTENT)

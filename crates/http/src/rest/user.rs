@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::etag::{self, IfMatch, Tagged};
-use crate::extract::{Administrator, Body, Id, IdempotencyKey, Page, SignedIn, UserKey};
+use crate::extract::{Administrator, Body, Id, IdempotencyKey, NoQuery, Page, SignedIn, UserKey};
 use crate::problem::Denied;
 use crate::render;
 use crate::server::Api;
@@ -61,6 +61,7 @@ pub(crate) async fn user_delete(
     by: Administrator,
     user: UserKey,
     still: IfMatch,
+    _: NoQuery,
 ) -> Result<StatusCode, Denied> {
     api.app.user_delete(&by.0, &user.0, |current| still.holds(&render::user(current))).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -103,7 +104,7 @@ pub(crate) async fn user_token_read(api: Api, by: SignedIn, id: Id) -> Result<Ta
 
 /// Revoke an API token: your own, or for administrators anyone's
 #[utoipa::path(delete, path = "/v1/user-tokens/{token}", tag = "users", responses((status = 204)))]
-pub(crate) async fn user_token_revoke(api: Api, by: SignedIn, id: Id) -> Result<StatusCode, Denied> {
+pub(crate) async fn user_token_revoke(api: Api, by: SignedIn, id: Id, _: NoQuery) -> Result<StatusCode, Denied> {
     api.app.user_token_revoke(&by.0, UserTokenId(id.0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -192,7 +192,7 @@ impl Page {
         rows.extend(turned.iter().map(|one| {
             let TurnedUse { source, project, permission, from_fork, count, last_seen_at, reasons, .. } = one.clone();
             let source = if from_fork { format!("{source} (fork)") } else { source };
-            [source, project, permission, count.to_string(), time(last_seen_at), reasons.join(" ")]
+            [source, shown(project), permission, count.to_string(), time(last_seen_at), reasons.join(" ")]
         }));
         self.columns(&rows);
     }
@@ -203,7 +203,7 @@ impl Page {
             let UnknownUse { source, project, service_id, count, last_seen_at, could_lose, .. } = (*one).clone();
             // Without a service it was a permission that was asked for, under circumstances that were not kept apart.
             let service = service_id.unwrap_or_else(|| "-".to_owned());
-            [source, project, service, count.to_string(), time(last_seen_at), could_lose.join(" ")]
+            [source, shown(project), service, count.to_string(), time(last_seen_at), could_lose.join(" ")]
         }));
         self.columns(&rows);
     }
@@ -220,6 +220,11 @@ impl Page {
             let _ = writeln!(self.text, "    {}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
+}
+
+/// One out of sight has no name.
+fn shown(project: Option<String>) -> String {
+    project.unwrap_or_else(|| "(hidden)".to_owned())
 }
 
 fn time(at: OffsetDateTime) -> String {
