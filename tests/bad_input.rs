@@ -525,6 +525,32 @@ async fn a_page_is_bounded_and_its_parameters_are_known() {
 
 /// Most of all `dry_run`: a write that was meant as a question must not happen.
 #[tokio::test]
+async fn a_parameter_that_is_repeated_is_refused() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    let lib = "/v1/projects/acme%2Flib";
+    let path = format!("{lib}?dry_run=true&dry_run=false");
+    server.patch(&path, admin, json!({ "mode": "legacy" })).await.invalid("?dry_run", "repeated");
+    assert_eq!(server.get(lib, admin).await.json["mode"], "enforced");
+    for (path, pointer) in [
+        ("/v1/groups?limit=1&limit=2".to_owned(), "?limit"),
+        (format!("{lib}/grants?unused_days=1&unused_days=2"), "?unused_days"),
+        (format!("{lib}/usage?verdict=allowed&verdict=denied"), "?verdict"),
+        (format!("{lib}/suggestions?fold=true&fold=true"), "?fold"),
+        ("/v1/audit-events?project=acme%2Flib&project=acme%2Fweb".to_owned(), "?project"),
+    ] {
+        server.get(&path, admin).await.invalid(pointer, "repeated");
+    }
+    let path = format!("{lib}/suggestions/apply?fold=true&fold=false");
+    let apply = Some(json!({ "all": true }));
+    server.call_with("POST", &path, Some(admin), apply, &[("if-match", "*")]).await.invalid("?fold", "repeated");
+    let token = world.token("p1").await;
+    let path = "/v1/job-tokens/self?project=acme/lib&permission=jobs:read&permission=packages:read";
+    server.get(path, &token).await.expect(200);
+    server.get(&format!("{path}&project=acme/web"), &token).await.invalid("?project", "repeated");
+}
+
+#[tokio::test]
 async fn a_write_takes_no_parameter_that_it_does_not_know() {
     let world = World::new().await;
     let server = &world.server;

@@ -84,6 +84,10 @@ async fn bad_ceilings_are_refused_as_a_whole() {
         .await
         .invalid("/items/1/at_most/0", "unknown_permission");
     put(json!([{ "at_most": [], "when": { "moon": true } }])).await.invalid("/items/0/when/moon", "unknown_field");
+    for list in ["refs", "environments", "triggers", "vouched_by"] {
+        let never = json!([{ "at_most": [], "when": { list: [] } }]);
+        put(never).await.invalid(&format!("/items/0/when/{list}"), "empty");
+    }
     put(json!([{ "at_most": [], "when": { "refs": ["a["] }, "side": "middle" }])).await.expect(422);
     put(json!([{ "at_most": [], "id": "00000000-0000-7000-8000-000000000001" }]))
         .await

@@ -131,8 +131,8 @@ pub(crate) fn at_most(pointer: &str, count: usize, most: usize) -> Result<(), Re
     }
 }
 
-/// Of a list that restricts, an empty one would be a grant that never counts: said, not stored.
-fn not_empty<T>(pointer: &str, list: Option<&Vec<T>>, most: usize) -> Result<(), Refusal> {
+/// Of a list that restricts, an empty one would be a grant or a ceiling that never counts: said, not stored.
+pub(crate) fn not_empty<T>(pointer: &str, list: Option<&Vec<T>>, most: usize) -> Result<(), Refusal> {
     let Some(list) = list else { return Ok(()) };
     if list.is_empty() {
         return Err(Refusal::invalid(

@@ -1,6 +1,6 @@
 //! Ceilings: put as a whole list by the owners of the place they bind, on the instance by administrators.
 
-use crate::draft_grant::within;
+use crate::draft_grant::{not_empty, within};
 use crate::{App, Done, How, Person, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Change;
@@ -67,15 +67,10 @@ impl App {
 fn check(draft: &DraftCeiling, most: usize, catalogue: &Catalogue) -> Result<(), Refusal> {
     at_most(&draft.at_most, catalogue)?;
     let When { refs, environments, triggers, vouched_by, .. } = &draft.when;
-    for (pointer, count) in [
-        ("/when/refs", refs.as_ref().map(Vec::len)),
-        ("/when/environments", environments.as_ref().map(Vec::len)),
-        ("/when/triggers", triggers.as_ref().map(Vec::len)),
-        ("/when/vouched_by", vouched_by.as_ref().map(Vec::len)),
-    ] {
-        crate::draft_grant::at_most(pointer, count.unwrap_or(0), most)?;
-    }
-    Ok(())
+    not_empty("/when/refs", refs.as_ref(), most)?;
+    not_empty("/when/environments", environments.as_ref(), most)?;
+    not_empty("/when/triggers", triggers.as_ref(), most)?;
+    not_empty("/when/vouched_by", vouched_by.as_ref(), most)
 }
 
 fn at_most(texts: &[String], catalogue: &Catalogue) -> Result<PermissionSet, Refusal> {

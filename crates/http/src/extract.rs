@@ -14,7 +14,9 @@ pub(crate) use place::{
     Id, MaintainerOfGroup, MaintainerOfProject, MemberOfGroup, MemberOfProject, OwnerOfGroup, OwnerOfProject,
     RouteTableName, SeesGroup, SeesProject, UserKey,
 };
-pub(crate) use query::{NoQuery, Page, QueryRead, Way, checked_text, days, parsed, query, unknown_parameter};
+pub(crate) use query::{
+    NoQuery, Page, QueryRead, Way, checked_text, days, parsed, query, query_where, unknown_parameter,
+};
 
 use crate::problem::RequestId;
 use http::request::Parts;

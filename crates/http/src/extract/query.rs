@@ -5,6 +5,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{Extensions, Uri};
 use jobpass_app::{How, PageOf, Refusal};
+use std::collections::HashSet;
 use std::str::FromStr;
 
 const MAX_PAGE: usize = 1000;
@@ -26,7 +27,7 @@ impl Page {
     /// Where the handler reads further parameters itself.
     pub(crate) fn beside(parts: &Parts, others: &[&str]) -> Result<Page, Denied> {
         let mut page = PageOf { after: None, limit: DEFAULT_PAGE };
-        for (name, value) in query(parts) {
+        for (name, value) in query(parts)? {
             match name.as_str() {
                 "after" => page.after = Some(checked_text("?after", value)?),
                 "limit" => {
@@ -90,7 +91,7 @@ impl Way {
     /// Where the handler reads further parameters itself.
     pub(crate) fn beside(parts: &Parts, others: &[&str]) -> Result<Way, Denied> {
         let mut how = How::default();
-        for (name, value) in query(parts) {
+        for (name, value) in query(parts)? {
             match name.as_str() {
                 "dry_run" => how.dry_run = parsed("?dry_run", &value, "true or false")?,
                 "confirm" => how.confirmed = parsed("?confirm", &value, "true or false")?,
@@ -114,9 +115,20 @@ pub(crate) fn days(pointer: &str, value: &str) -> Result<u16, Denied> {
     number.ok_or_else(|| Refusal::invalid(pointer, "out_of_range", "a number of days from 1 to 3650").into())
 }
 
-/// The parameters of the query that a handler reads itself.
-pub(crate) fn query(parts: &Parts) -> Vec<(String, String)> {
-    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+/// The parameters of the query, each given once: which of two values counts would be anybody's guess.
+pub(crate) fn query(parts: &Parts) -> Result<Vec<(String, String)>, Denied> {
+    query_where(parts, |_| false)
+}
+
+/// The same; a parameter of which every value counts may come again.
+pub(crate) fn query_where(parts: &Parts, repeats: impl Fn(&str) -> bool) -> Result<Vec<(String, String)>, Denied> {
+    let mut given = HashSet::new();
+    let text = parts.uri.query().unwrap_or_default();
+    let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+    match pairs.iter().find(|(name, _)| !given.insert(name.as_str()) && !repeats(name)) {
+        Some((name, _)) => Err(Refusal::invalid(format!("?{name}"), "repeated", "it is given once").into()),
+        None => Ok(pairs),
+    }
 }
 
 pub(crate) fn unknown_parameter(name: &str) -> Denied {

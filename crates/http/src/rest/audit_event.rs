@@ -45,7 +45,7 @@ impl<S: Sync> FromRequestParts<S> for Of {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Of, Denied> {
         let mut of = Of { project: None, group: None, page: Page::beside(parts, &["project", "group"])? };
-        for (name, value) in query(parts) {
+        for (name, value) in query(parts)? {
             match name.as_str() {
                 "project" => of.project = Some(checked_text("?project", value)?),
                 "group" => of.group = Some(checked_text("?group", value)?),

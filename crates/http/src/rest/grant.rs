@@ -150,7 +150,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Asked, Denied> {
         let page = Page::beside(parts, &["unused_days"])?;
-        let unused = query(parts).into_iter().find(|(name, _)| name == "unused_days");
+        let unused = query(parts)?.into_iter().find(|(name, _)| name == "unused_days");
         let unused_days = unused.map(|(_, value)| days("?unused_days", &value)).transpose()?;
         Ok(Asked { page, unused_days })
     }

@@ -3,8 +3,8 @@
 use super::Answered;
 use crate::etag;
 use crate::extract::{
-    Body, Id, IdempotencyKey, MaintainerOfProject, NoQuery, Page, Runner, SignedIn, TokenHolder, checked_text, query,
-    unknown_parameter,
+    Body, Id, IdempotencyKey, MaintainerOfProject, NoQuery, Page, Runner, SignedIn, TokenHolder, checked_text,
+    query_where, unknown_parameter,
 };
 use crate::problem::{Denied, RequestId};
 use crate::render;
@@ -107,7 +107,7 @@ impl<S: Sync> FromRequestParts<S> for About {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<About, Denied> {
         let mut about = About::default();
-        for (name, value) in query(parts) {
+        for (name, value) in query_where(parts, |name| name == "permission")? {
             match name.as_str() {
                 "project" => about.project = Some(checked_text("?project", value)?),
                 "permission" => about.permissions.extend(value.split_whitespace().map(str::to_owned)),

@@ -62,7 +62,7 @@ impl<S: Sync> FromRequestParts<S> for From {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<From, Denied> {
         let mut basis = Basis::default();
-        for (name, value) in query(parts) {
+        for (name, value) in query(parts)? {
             match name.as_str() {
                 "window_days" => basis.window_days = days("?window_days", &value)?,
                 "fold" => basis.fold = parsed("?fold", &value, "true or false")?,
@@ -82,7 +82,7 @@ impl<S: Sync> FromRequestParts<S> for FromAndWay {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<FromAndWay, Denied> {
         let way = Way::beside(parts, &["fold"])?;
-        let fold = query(parts).into_iter().find(|(name, _)| name == "fold");
+        let fold = query(parts)?.into_iter().find(|(name, _)| name == "fold");
         let fold = fold.map_or(Ok(false), |(_, value)| parsed("?fold", &value, "true or false"))?;
         parts.extensions.insert(QueryRead);
         Ok(FromAndWay(Basis { window_days: way.0.window_days, fold }, way))

@@ -84,7 +84,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
         let page = Page::beside(parts, &FILTERS)?;
         let accepts = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut asked = Asked { filter: UsageFilter::default(), page, csv: accepts.starts_with("text/csv") };
-        for (name, value) in query(parts) {
+        for (name, value) in query(parts)? {
             asked.read(&name, value)?;
         }
         Ok(asked)
