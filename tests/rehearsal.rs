@@ -3,6 +3,7 @@
 
 use crate::support::{Reply, World, merge};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use time::Duration;
 
 const LIB: &str = "/v1/projects/acme%2Flib";
@@ -335,4 +336,69 @@ async fn a_target_out_of_sight_is_never_named() {
         .await
         .expect(200);
     assert_eq!(ceilings(json!([])).await["would_refuse"][0]["project"], "other/app");
+}
+
+#[tokio::test]
+async fn the_dry_run_of_a_move_lists_the_grants_gained_and_lost() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    server.post("/v1/groups", admin, json!({ "path": "acme/inner" })).await.expect(201);
+    server.post("/v1/projects", admin, json!({ "path": "acme/inner/app" })).await.expect(201);
+    server.put("/v1/projects/acme%2Fweb/members/stranger", admin, json!({ "role": "owner" })).await.expect(200);
+    let grant = async |place: &str, source: Value| {
+        let body = json!({ "source": source, "permissions": ["packages:read"] });
+        server.post(&format!("/v1/{place}/grants"), admin, body).await.expect(201).text_at("/id")
+    };
+    let ours = grant("groups/acme", json!({ "project": "acme/lib" })).await;
+    let theirs = grant("groups/other", json!({ "group": "other" })).await;
+    let to_acme = grant("projects/acme%2Flib", json!({ "group": "acme" })).await;
+    let to_all_but_inner = grant("projects/acme%2Flib", json!({ "group": "acme", "except": ["acme/inner"] })).await;
+    let to_other = grant("projects/other%2Fapp", json!({ "group": "other" })).await;
+    let planned = async |place: &str, by: &str, path: &str| {
+        let patch = server.patch(&format!("/v1/{place}?dry_run=true"), by, json!({ "path": path })).await;
+        let changes = patch.expect(200).json["changes"].clone();
+        let moved = changes.as_array().unwrap().iter().filter(|change| change["subject_kind"] == "grant");
+        let row = |change: &Value| {
+            let described = !(change["before"].is_null() && change["after"].is_null());
+            (
+                change["action"].as_str().unwrap().to_owned(),
+                change["subject_id"].as_str().unwrap().to_owned(),
+                described,
+            )
+        };
+        moved.map(row).collect::<BTreeSet<_>>()
+    };
+    let row = |action: &str, id: &str, described: bool| (format!("grant.{action}"), id.to_owned(), described);
+
+    assert_eq!(
+        planned("projects/acme%2Fweb", admin, "other/web").await,
+        BTreeSet::from([
+            row("lost", &ours, true),
+            row("gained", &theirs, true),
+            row("lost", &to_acme, true),
+            row("lost", &to_all_but_inner, true),
+            row("gained", &to_other, true),
+        ])
+    );
+    // An owner of what moves and of where it goes, and of nothing where it was.
+    assert_eq!(
+        planned("projects/acme%2Fweb", world.person("stranger"), "other/web").await,
+        BTreeSet::from([row("lost", &ours, false), row("gained", &theirs, true), row("gained", &to_other, true)])
+    );
+    assert_eq!(
+        planned("projects/acme%2Fweb", admin, "acme/inner/web").await,
+        BTreeSet::from([row("lost", &to_all_but_inner, true)])
+    );
+    assert_eq!(
+        planned("groups/acme%2Finner", admin, "other/inner").await,
+        BTreeSet::from([
+            row("lost", &ours, true),
+            row("gained", &theirs, true),
+            row("lost", &to_acme, true),
+            row("gained", &to_other, true),
+        ])
+    );
+    assert_eq!(planned("projects/acme%2Fweb", admin, "acme/renamed").await, BTreeSet::new());
+    let events = server.get("/v1/audit-events?group=acme", admin).await.expect(200).json.to_string();
+    assert!(!events.contains("grant.lost"), "{events}");
 }

@@ -58,7 +58,8 @@ wire! {
         after: Option<serde_json::Value>,
     }
 
-    /// What an audit event would record.
+    /// What an audit event would record; of a move also `grant.gained` and `grant.lost`, for grants that begin or cease
+    /// to count for what moves: described to those who maintain where the grant lives.
     response struct PlannedChange {
         /// A noun and a verb, such as `grant.created`.
         action: String,

@@ -268,7 +268,7 @@ fn write<'a>(checked: &'a Checked, at: &GrantPlace) -> Write<'a> {
     }
 }
 
-fn changed(
+pub(crate) fn changed(
     action: &'static str,
     grant: &SavedGrant,
     before: Option<&SavedGrant>,

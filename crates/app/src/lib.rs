@@ -31,6 +31,7 @@ mod refusal;
 mod register_group;
 mod register_project;
 mod rehearse;
+mod relocate;
 mod report_leak;
 mod resolve_route;
 mod revoke;

@@ -2,6 +2,7 @@
 
 use crate::access::require;
 use crate::once::{Life, once};
+use crate::relocate::{self, Relocated};
 use crate::{App, Conflict, Done, GroupAccess, How, Once, Person, Refusal, Rendered};
 use jobpass_domain::audit::Change;
 use jobpass_domain::group::Group;
@@ -66,7 +67,7 @@ impl App {
         let touched = Touched { place: Place::Group(seen.id), sources_too: path.is_some() };
         // A move may step up, too: what lies above there may have a floor.
         let guarded = change.floor == Some(Mode::Enforced) || path.is_some();
-        self.change(context, (touched, guarded), how, async |tx: &mut Tx| {
+        let done = self.change(context, (touched, guarded), how, async |tx: &mut Tx| {
             if path.is_some() {
                 group::hold_moves(tx).await?;
             }
@@ -83,9 +84,15 @@ impl App {
                 claim_paths(tx, &person, &paths).await?;
                 (new.path, parent) = (path.clone(), target);
             }
-            save(tx, &old, (&new, parent), change).await
-        })
-        .await
+            let new = save(tx, &old, (&new, parent), change).await?;
+            if !how.dry_run {
+                return Ok((new, Vec::new()));
+            }
+            let relocated = Relocated { project: None, before: &old.chain, after: &new.chain };
+            let grants = relocated.grants(tx, person.user.id, &self.catalogue()).await?;
+            Ok((new, grants))
+        });
+        Ok(relocate::told(done.await?))
     }
 
     /// Only an empty one. With it go its runners, its members' roles and its grants; grants that name it as

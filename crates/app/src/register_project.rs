@@ -4,6 +4,7 @@
 use crate::access::require;
 use crate::once::{Life, once};
 use crate::register_group::{claim_paths, forget_source, path_refusal};
+use crate::relocate::{self, Relocated};
 use crate::{App, Conflict, Done, Fault, How, Once, Person, ProjectAccess, Refusal, Rendered};
 use jobpass_domain::audit::Change;
 use jobpass_domain::glob::Glob;
@@ -99,7 +100,7 @@ impl App {
         let touched = Touched { place: Place::Project(seen.id), sources_too: path.is_some() };
         // A move may step up, too: what lies above there may have a floor.
         let guarded = change.mode == Some(Mode::Enforced) || path.is_some();
-        self.change(context, (touched, guarded), how, async |tx: &mut Tx| {
+        let done = self.change(context, (touched, guarded), how, async |tx: &mut Tx| {
             if path.is_some() {
                 group::hold_moves(tx).await?;
             }
@@ -114,9 +115,15 @@ impl App {
                 claim_paths(tx, &person, &[path.to_string()]).await?;
                 (wanted.path, group) = (path.clone(), target);
             }
-            save(tx, &old, (&wanted, group), change).await
-        })
-        .await
+            let new = save(tx, &old, (&wanted, group), change).await?;
+            if !how.dry_run {
+                return Ok((new, Vec::new()));
+            }
+            let relocated = Relocated { project: Some(old.id), before: &old.chain, after: &new.chain };
+            let grants = relocated.grants(tx, person.user.id, &self.catalogue()).await?;
+            Ok((new, grants))
+        });
+        Ok(relocate::told(done.await?))
     }
 
     /// With it go its grants, runners, services, runs and jobs, and every token minted for it is dead. Grants

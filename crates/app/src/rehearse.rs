@@ -47,9 +47,18 @@ pub enum Done<T> {
 pub struct Rehearsal<T> {
     /// What would be answered.
     pub after: T,
-    /// What the audit events would say.
+    /// What the audit events would say, and which grants a move brings and takes.
     pub changes: Vec<Change>,
     pub forecast: Forecast,
+}
+
+impl<T> Rehearsal<(T, Vec<Change>)> {
+    /// What comes of it, though no audit event would say so.
+    pub(crate) fn with_more(self) -> Rehearsal<T> {
+        let Rehearsal { after: (after, more), mut changes, forecast } = self;
+        changes.extend(more);
+        Rehearsal { after, changes, forecast }
+    }
 }
 
 /// What a change does to the uses seen in a window.

@@ -1,7 +1,8 @@
 //! Grants.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Result, Tx, member};
+use jobpass_domain::Role;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::glob::Glob;
 use jobpass_domain::grant::{Conditions, Grant, SavedGrant, Selectors, Source, VouchedBy};
@@ -384,6 +385,40 @@ pub async fn naming(tx: &mut Tx, source: Place) -> Result<Vec<(GrantId, Place)>>
     );
     let rows = rows.fetch_all(tx.on()).await?;
     Ok(rows.into_iter().map(|row| (GrantId(row.id), Place::from_ids(row.group_id, row.project_id))).collect())
+}
+
+/// A grant that a move may bring or take.
+#[derive(Debug)]
+pub struct Concerned {
+    pub id: GrantId,
+    /// It lives on a group that is above before or after, and not both.
+    pub above: bool,
+    /// The user maintains where it lives.
+    pub maintained: bool,
+}
+
+/// The grants that live on these groups, and those elsewhere whose source is one of those.
+pub async fn concerned(
+    tx: &mut Tx,
+    (places, sources): (&[GroupId], &[GroupId]),
+    user: UserId,
+) -> Result<Vec<Concerned>> {
+    let ids = |groups: &[GroupId]| groups.iter().map(|group| group.0).collect::<Vec<_>>();
+    let rows = sqlx::query!(
+        r#"select g.id as "id!", coalesce(g.group_id = any($1), false) as "above!",
+            (exists (select from users u where u.id = $3 and u.administrator)
+             or exists (select from memberships m where m.user_id = $3 and m.role >= $4
+                and (m.project_id = p.id or m.group_id = any(coalesce(p.chain, t.chain))))) as "maintained!"
+         from grants g left join projects p on p.id = g.project_id left join groups t on t.id = g.group_id
+         where g.group_id = any($1) or g.source_group_id = any($2)"#,
+        &ids(places),
+        &ids(sources),
+        user.0,
+        member::role_number(Role::Maintainer)
+    );
+    let rows = rows.fetch_all(tx.on()).await?;
+    let concerned = |id, above, maintained| Concerned { id: GrantId(id), above, maintained };
+    Ok(rows.into_iter().map(|row| concerned(row.id, row.above, row.maintained)).collect())
 }
 
 /// Takes a deleted project or group out of every `except` list.
