@@ -133,3 +133,38 @@ async fn a_source_that_one_may_not_name_and_bad_input() {
     let usage = world.server.get(&format!("{LIB}/usage"), world.person("maintainer")).await.expect(200);
     assert_eq!(usage.json["items"], json!([]), "asking is no use");
 }
+
+#[tokio::test]
+async fn a_source_out_of_sight_tells_nothing_of_its_protection_and_ceilings() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    let ceiling = json!({ "items": [{ "side": "source", "when": { "refs": ["topic/*"] }, "at_most": [] }] });
+    let path = "/v1/projects/other%2Fapp/ceilings";
+    server.call_with("PUT", path, Some(admin), Some(ceiling), &[("if-match", "*")]).await.expect(200);
+    let grant = json!({ "source": { "project": "other/app" }, "permissions": ["packages:read"] });
+    server.post(&format!("{LIB}/grants"), admin, grant).await.expect(201);
+
+    let ask = async |change: Value| {
+        let mut body = json!({ "source": "other/app" });
+        merge(&mut body, change);
+        explain(&world, body).await
+    };
+    for r#ref in ["main", "topic/a"] {
+        for stated in [json!({}), json!({ "protected": true })] {
+            let mut change = json!({ "ref": r#ref });
+            merge(&mut change, stated.clone());
+            let told = ask(change).await.expect(200).json;
+            // The instance's own ceiling, and no other.
+            assert_eq!((&told["allowed"], told["ceilings"].as_array().unwrap().len()), (&json!(true), 1));
+            assert_eq!(told["protected"], json!(stated["protected"] == true));
+            assert!(told["steps"].to_string().contains("own ceilings are not told"), "{told}");
+        }
+    }
+
+    // To those who see it, it is told, and cannot be stated otherwise.
+    server.patch("/v1/projects/other%2Fapp", admin, json!({ "visibility": "internal" })).await.expect(200);
+    let told = ask(json!({ "ref": "topic/a" })).await.expect(200).json;
+    assert_eq!((&told["allowed"], told["ceilings"].as_array().unwrap().len()), (&json!(false), 2));
+    ask(json!({ "protected": false })).await.invalid("/protected", "differs");
+    assert_eq!(ask(json!({ "protected": true })).await.expect(200).json["protected"], true);
+}

@@ -30,6 +30,10 @@ wire! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         environment: Option<Label>,
+        /// Whether the ref is protected; only to be stated of a source that you cannot see, where it is `false` if left out.
+        /// Of others it is known.
+        #[serde(default)]
+        protected: Option<bool>,
         /// `push` if left out.
         #[serde(default)]
         trigger: Option<Trigger>,
@@ -62,7 +66,7 @@ wire! {
         anonymous: bool,
         /// The effective mode of the project asked about.
         mode: Mode,
-        /// As the job's project protects its refs.
+        /// As the job's project protects its refs, or as it was stated of one that you cannot see.
         protected: bool,
         /// Of the actor, on the project asked about.
         actor_role: Option<Role>,

@@ -26,6 +26,8 @@ pub struct DraftHypothesis {
     pub ref_name: Label,
     pub ref_type: RefType,
     pub environment: Option<String>,
+    /// As the source protects its refs; of a source out of sight it is assumed, and not told.
+    pub protected: Option<bool>,
     pub trigger: Trigger,
     pub from_fork: bool,
     pub actor: Option<String>,
@@ -43,6 +45,8 @@ pub struct Explained {
     pub protected: bool,
     pub actor_role: Option<Role>,
     pub source_path: String,
+    /// Whether the person may see the source; if not, its own protection and ceilings are left out of account.
+    pub source_seen: bool,
     pub catalogue: Arc<Catalogue>,
     /// By id, each with the path of where it lives.
     pub grants: HashMap<uuid::Uuid, (SavedGrant, String)>,
@@ -66,27 +70,47 @@ impl App {
         let now = self.now();
         // Nothing is written: a rehearsal is one consistent look.
         let look = async |tx: &mut Tx| {
-            let (run, source_path) = run(tx, source, draft).await?;
+            let source_seen = project::seen_by(tx.on(), &[source], by.person.user.id).await?.contains(&source);
+            let (run, source_path) = run(tx, (source, source_seen), draft).await?;
             let actor_role = role(tx, by, draft.actor.as_deref()).await?;
             let pair = (by.project.id, source);
-            let situation =
+            let mut situation =
                 situation::load(tx.on(), &[pair], &catalogue).await?.remove(&pair).ok_or(Refusal::NotFound)?;
+            let ceilings = ceilings(tx, by).await?;
+            if !source_seen {
+                // Asked ref by ref, the answer would spell out ceilings that are the source's own affair.
+                situation.source.ceilings.retain(|ceiling| ceilings.contains_key(&ceiling.id));
+            }
             let protected = run.protected;
             let hypothesis = Hypothesis { run, actor_role, asked, names };
             let explanation = explain(&hypothesis, &situation, now);
             let mode = situation.target.mode;
             let grants = grants(tx, &explanation, by, &catalogue).await?;
-            let ceilings = ceilings(tx, by).await?;
             let catalogue = Arc::clone(&catalogue);
-            Ok(Explained { explanation, asked, mode, protected, actor_role, source_path, catalogue, grants, ceilings })
+            Ok(Explained {
+                explanation,
+                asked,
+                mode,
+                protected,
+                actor_role,
+                source_path,
+                source_seen,
+                catalogue,
+                grants,
+                ceilings,
+            })
         };
         let (explained, _) = self.db.rehearsal::<Explained, Refusal>(context, look).await?;
         Ok(explained)
     }
 }
 
-/// The run, protected as its own project says.
-async fn run(tx: &mut Tx, source: ProjectId, draft: &DraftHypothesis) -> Result<(Provenance, String), Refusal> {
+/// The run, protected as its own project says, or as is assumed of one out of sight.
+async fn run(
+    tx: &mut Tx,
+    (source, seen): (ProjectId, bool),
+    draft: &DraftHypothesis,
+) -> Result<(Provenance, String), Refusal> {
     let project = project::find(tx.on(), &source.to_string()).await?.ok_or(Refusal::NotFound)?;
     let facts = PipelineFacts {
         ref_name: draft.ref_name.clone(),
@@ -97,10 +121,14 @@ async fn run(tx: &mut Tx, source: ProjectId, draft: &DraftHypothesis) -> Result<
         from_fork: draft.from_fork,
         fork_source: None,
     };
+    let protected = if seen { facts.is_protected(&project.protected_refs) } else { draft.protected.unwrap_or(false) };
+    if draft.protected.is_some_and(|stated| stated != protected) {
+        return Err(Refusal::invalid("/protected", "differs", "is not how the source protects this ref"));
+    }
     let run = Provenance {
         ref_name: draft.ref_name.to_string(),
         ref_type: draft.ref_type,
-        protected: facts.is_protected(&project.protected_refs),
+        protected,
         environment: draft.environment.clone(),
         trigger: draft.trigger,
         from_fork: draft.from_fork,

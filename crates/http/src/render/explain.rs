@@ -52,6 +52,11 @@ fn steps(told: &Explained) -> Vec<api::Step> {
         Mode::Audit => "audit: granted, for anyone and inherited count; what enforced would refuse is marked",
         Mode::Legacy => "legacy: granted, for anyone and inherited count",
     };
+    let ceilings = if told.source_seen {
+        "what every ceiling that applies leaves"
+    } else {
+        "what every ceiling that applies leaves; the source's own ceilings are not told, and may leave less"
+    };
     vec![
         step("token", "a live token without a cap is assumed".to_owned(), told.asked),
         step(
@@ -63,7 +68,7 @@ fn steps(told: &Explained) -> Vec<api::Step> {
         step("anyone", "what the project's visibility gives to anyone".to_owned(), steps.anyone),
         step("inherited", role, steps.inherited),
         step("mode", mode.to_owned(), steps.by_mode),
-        step("ceilings", "what every ceiling that applies leaves".to_owned(), steps.ceilings_leave),
+        step("ceilings", ceilings.to_owned(), steps.ceilings_leave),
         step("answer", "what is allowed of what was asked".to_owned(), held),
     ]
 }

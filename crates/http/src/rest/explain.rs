@@ -26,6 +26,7 @@ pub(crate) async fn project_explain(
         ref_name: asked.r#ref,
         ref_type: asked.ref_type.unwrap_or(RefType::Branch),
         environment: asked.environment.map(String::from),
+        protected: asked.protected,
         trigger: asked.trigger.unwrap_or(Trigger::Push),
         from_fork: asked.from_fork,
         actor: asked.actor.map(String::from),
