@@ -96,7 +96,7 @@ async fn tries_that_were_refused_and_forks_are_set_apart_and_never_applied() {
     let grants = world.server.get(&format!("{LIB}/grants"), world.person("maintainer")).await.expect(200);
     assert_eq!(grants.header("etag"), applied.header("etag"));
     assert_eq!(grants.json["items"][0]["permissions"], json!(["packages:read"]));
-    assert_eq!(grants.json["items"][0]["note"], "suggested from usage: 1 uses, last on 2026-11-23");
+    assert_eq!(grants.json["items"][0]["note"], "suggested from usage: seen 1×, last on 2026-11-23");
     assert_eq!(new_grants(&suggestions(&world, "").await).len(), 0);
 }
 

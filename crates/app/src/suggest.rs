@@ -183,7 +183,7 @@ async fn apply(tx: &mut Tx, at: &GrantPlace, suggestion: &Suggestion, catalogue:
                 selectors: Selectors::default(),
                 expires_at: None,
             };
-            let note = format!("suggested from usage: {count} uses, last on {}", last_at.date());
+            let note = format!("suggested from usage: seen {count}×, last on {}", last_at.date());
             insert(tx, at, Checked { grant, everything: false, note }, catalogue).await.map(drop)
         }
         Suggested::Narrow { grant, keeps } => {
