@@ -12,6 +12,7 @@ use crate::{
 use jobpass_domain::ceiling::SavedCeiling;
 use jobpass_domain::grant::SavedGrant;
 use jobpass_domain::group::Group;
+use jobpass_domain::ids::{GroupId, ProjectId};
 use jobpass_domain::mode::Mode;
 use jobpass_domain::place::Place;
 use jobpass_domain::project::Project;
@@ -213,8 +214,8 @@ async fn configuration<S>(
     settings: S,
     catalogue: &Catalogue,
 ) -> Result<Configuration<S>, Refusal> {
-    let groups: Vec<_> = at.place.group_id().map(jobpass_domain::ids::GroupId).into_iter().collect();
-    let project = at.place.project_id().map(jobpass_domain::ids::ProjectId);
+    let groups: Vec<_> = at.place.group_id().map(GroupId).into_iter().collect();
+    let project = at.place.project_id().map(ProjectId);
     Ok(Configuration {
         settings,
         members: member::list(tx.on(), &groups, project, None, i64::MAX).await?,

@@ -170,20 +170,20 @@ impl Replay<'_> {
         Ok(situation::load(tx.on(), &pairs, self.catalogue).await?)
     }
 
-    /// Replays what was seen between pairs for which something has changed. Unnamed use is told of every pair:
-    /// that nothing changed for it is known only once it is looked at.
+    /// Replays what was seen between pairs for which something has changed. Of the others only unnamed use is read:
+    /// it is told as unknown whatever changed.
     async fn impact(&self, tx: &mut Tx, before: HashMap<Pair, Situation>) -> Result<Impact, Refusal> {
         let pairs: Vec<Pair> = before.keys().copied().collect();
         let after = situation::load(tx.on(), &pairs, self.catalogue).await?;
+        let (same, changed): (Vec<Pair>, Vec<Pair>) =
+            pairs.into_iter().partition(|pair| before.get(pair) == after.get(pair));
+        let chunks = changed.chunks(AT_ONCE).map(|chunk| (chunk, false));
         let mut shown = Shown::default();
         let mut impact = Impact::default();
-        for chunk in pairs.chunks(AT_ONCE) {
-            for recorded in usage::recorded(tx.on(), chunk, self.since, self.catalogue).await? {
+        for (chunk, unnamed_only) in chunks.chain(same.chunks(AT_ONCE).map(|chunk| (chunk, true))) {
+            for recorded in usage::recorded(tx.on(), chunk, (self.since, unnamed_only), self.catalogue).await? {
                 let pair = (recorded.used.target, recorded.used.source);
                 let (Some(then), Some(later)) = (before.get(&pair), after.get(&pair)) else { continue };
-                if then == later && matches!(recorded.used.what, What::Named(_)) {
-                    continue;
-                }
                 let limit = shown.of(tx, &recorded, self.catalogue).await?;
                 impact.weigh(&recorded, (then, later), limit, self.now);
             }

@@ -246,7 +246,7 @@ impl Finding<'_> {
     async fn load(&mut self, since: OffsetDateTime) -> Result<(Vec<Recorded>, HashMap<Pair, Situation>), Refusal> {
         let touched = Touched { place: Place::Project(self.by.project.id), sources_too: false };
         let pairs = usage::pairs(self.tx.on(), touched, since).await?;
-        let recorded = usage::recorded(self.tx.on(), &pairs, since, self.catalogue).await?;
+        let recorded = usage::recorded(self.tx.on(), &pairs, (since, false), self.catalogue).await?;
         Ok((recorded, situation::load(self.tx.on(), &pairs, self.catalogue).await?))
     }
 

@@ -42,6 +42,14 @@ struct Room {
 }
 
 impl Room {
+    /// What was written since takes no share any more.
+    fn share_anew(&mut self) {
+        self.shares.clear();
+        for used in self.uses.keys() {
+            *self.shares.entry(used.source).or_default() += 1;
+        }
+    }
+
     /// Told apart while there is room, and the source has not had its share; then without ref, environment and name;
     /// and when even that would be one too many, only in the metrics.
     fn add(&mut self, used: Use, tally: Tally) {
@@ -81,6 +89,7 @@ impl Counts {
     }
 
     fn absorb(&mut self, other: Counts) {
+        self.uses.iter_mut().for_each(Room::share_anew);
         for (used, tally) in other.uses.into_iter().flat_map(|room| room.uses) {
             self.add(used, tally);
         }
@@ -143,14 +152,9 @@ impl App {
             in_flight.forget(chunk);
         }
         if !in_flight.needs.is_empty() {
-            let needs = std::mem::take(&mut in_flight.needs);
-            let written = self.write(async |tx: &mut Tx| Ok(usage::need(tx, &needs).await?)).await;
-            if written.is_err() {
-                in_flight.needs = needs;
-            }
-            written?;
+            let needs = &in_flight.needs;
+            self.write(async |tx: &mut Tx| Ok(usage::need(tx, needs).await?)).await?;
         }
-        // The shares are of what is left: nothing.
         *in_flight = Counts::default();
         Ok(())
     }

@@ -113,8 +113,9 @@ fn base(text: &str) -> Result<Url, Misconfigured> {
     }
 }
 
-/// The provider is named here rather than installed for the whole process, which belongs to the caller.
-fn tls(base: &Url) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
+/// The TLS of every connection here, to one base. The provider is named rather than installed for the whole process,
+/// which belongs to the caller.
+pub fn tls(base: &Url) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?;
     // Without redirects plain HTTP never meets TLS, and a small container may have no certificates at all.

@@ -31,7 +31,7 @@ mod service;
 mod tests;
 
 pub use ask::Ask;
-pub use client::{Builder, Client};
+pub use client::{Builder, Client, tls};
 pub use error::{Error, Misconfigured};
 pub use holder::Holder;
 pub use jobpass_api as api;

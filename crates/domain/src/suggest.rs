@@ -9,6 +9,7 @@ use crate::mode::{Mode, Visibility};
 use crate::permission::{Permission, PermissionSet};
 use crate::replay::{Recorded, Situation, Source, replay};
 use crate::usage::{OTHER, Tally, Use, What};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -111,25 +112,27 @@ pub fn wanted(seen: &[Seen<'_>], now: OffsetDateTime) -> (Vec<Wanted>, Apart) {
         } else if !replay(used, &with_grant(situation, permission), None, now).allowed {
             &mut apart.under_ceilings
         } else {
-            let need = Need::of(used, evidence);
-            match needs.get_mut(&key) {
-                Some(known) => known.add(need),
-                None => drop(needs.insert(key, need)),
-            }
+            gather(&mut needs, key, Need::of(used, evidence), Need::add);
             continue;
         };
-        match set_apart.get_mut(&key) {
-            Some(known) => known.add(evidence),
-            None => drop(set_apart.insert(key, evidence)),
-        }
+        gather(set_apart, key, evidence, Evidence::add);
     }
     (by_source(needs), apart)
+}
+
+fn gather<K: Ord, V>(all: &mut BTreeMap<K, V>, key: K, one: V, add: fn(&mut V, V)) {
+    match all.entry(key) {
+        Entry::Vacant(none) => {
+            none.insert(one);
+        }
+        Entry::Occupied(mut known) => add(known.get_mut(), one),
+    }
 }
 
 /// Uses of one permission by one source, and what they have in common.
 struct Need {
     protected: bool,
-    /// `Some(None)`: no environment, or not always the same.
+    /// `None`: no environment, or not always the same.
     environment: Option<Glob>,
     evidence: Evidence,
 }

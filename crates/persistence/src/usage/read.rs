@@ -51,7 +51,7 @@ pub async fn pairs(db: impl PgExecutor<'_>, touched: Touched, since: OffsetDateT
 pub async fn recorded(
     db: &mut PgConnection,
     pairs: &[Pair],
-    since: OffsetDateTime,
+    (since, unnamed_only): (OffsetDateTime, bool),
     catalogue: &Catalogue,
 ) -> Result<Vec<Recorded>> {
     let (targets, sources): (Vec<Uuid>, Vec<Uuid>) = pairs.iter().map(|(target, source)| (target.0, source.0)).unzip();
@@ -63,13 +63,14 @@ pub async fn recorded(
             (array_agg(last_job_id order by last_at desc))[1] as "last_job_id!"
          from usage
          where (target_id, source_id) in (select * from unnest($1::uuid[], $2::uuid[]))
-           and day >= $3::timestamptz::date and last_at >= $3
+           and day >= $3::timestamptz::date and last_at >= $3 and (not $4 or service_id is not null)
          group by target_id, source_id, permission, service_id, allowed, reason, would_deny, ref, ref_type, protected, environment,
             trigger, from_fork, minted_by, actor_role, resource_name, key
          order by target_id, source_id, key"#,
         &targets,
         &sources,
-        since
+        since,
+        unnamed_only
     )
     .fetch_all(db)
     .await?;

@@ -3,15 +3,12 @@
 
 use super::super::Failure;
 use super::super::document::{Document, MAX_BYTES};
+use jobpass_client::tls;
 use jobpass_domain::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode, Url};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde_json::Value;
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::time::Duration;
 
 const USER_AGENT: &str = concat!("jobpass/", env!("CARGO_PKG_VERSION"));
@@ -126,19 +123,6 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// The provider is named here rather than installed for the whole process.
-fn tls(base: &Url) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?;
-    // Without redirects plain HTTP never meets TLS, and a small container may have no certificates at all.
-    let config = if base.scheme() == "http" {
-        config.with_root_certificates(RootCertStore::empty())
-    } else {
-        config.with_platform_verifier()?
-    };
-    Ok(config.with_no_client_auth())
 }
 
 #[cfg(test)]
