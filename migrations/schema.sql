@@ -1,3 +1,4 @@
+
 CREATE FUNCTION public.drop_expired_partitions(moment timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
@@ -130,15 +131,6 @@ begin
     end if;
     return null;
 end $$;
-
-CREATE TABLE public._sqlx_migrations (
-    version bigint NOT NULL,
-    description text NOT NULL,
-    installed_on timestamp with time zone DEFAULT now() NOT NULL,
-    success boolean NOT NULL,
-    checksum bytea NOT NULL,
-    execution_time bigint NOT NULL
-);
 
 CREATE TABLE public.audit_events (
     at timestamp with time zone NOT NULL,
@@ -481,6 +473,12 @@ CREATE TABLE public.usage_values (
     CONSTRAINT usage_values_kind_check CHECK ((kind = ANY (ARRAY['ref'::text, 'environment'::text, 'resource_name'::text])))
 );
 
+CREATE TABLE public.used_assertions (
+    hash bytea NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT used_assertions_hash_check CHECK ((octet_length(hash) = 32))
+);
+
 CREATE TABLE public.user_tokens (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -499,9 +497,6 @@ CREATE TABLE public.users (
     administrator boolean NOT NULL,
     created_at timestamp with time zone NOT NULL
 );
-
-ALTER TABLE ONLY public._sqlx_migrations
-    ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY public.audit_events
     ADD CONSTRAINT audit_events_pkey PRIMARY KEY (at, id);
@@ -596,6 +591,9 @@ ALTER TABLE ONLY public.usage
 ALTER TABLE ONLY public.usage_values
     ADD CONSTRAINT usage_values_pkey PRIMARY KEY (target_id, source_id, permission, untrusted, kind, value);
 
+ALTER TABLE ONLY public.used_assertions
+    ADD CONSTRAINT used_assertions_pkey PRIMARY KEY (hash);
+
 ALTER TABLE ONLY public.user_tokens
     ADD CONSTRAINT user_tokens_hash_key UNIQUE (hash);
 
@@ -657,6 +655,8 @@ CREATE INDEX usage_source_idx ON ONLY public.usage USING btree (source_id);
 CREATE INDEX usage_target_idx ON ONLY public.usage USING btree (target_id, source_id, permission);
 
 CREATE INDEX usage_values_seen_idx ON public.usage_values USING btree (seen_on);
+
+CREATE INDEX used_assertions_expires_idx ON public.used_assertions USING btree (expires_at);
 
 CREATE INDEX user_tokens_user_idx ON public.user_tokens USING btree (user_id);
 

@@ -104,7 +104,7 @@ pub(crate) fn settings(database_url: String) -> Settings {
 
 /// A client that follows nothing and knows no proxy.
 pub(crate) fn http_client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use jobpass_domain::ids::RunnerId;
 use jobpass_domain::token::Kind;
 use reqwest::{RequestBuilder, Url};
-use rustls::crypto::ring;
+use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::error::Error as StdError;
@@ -116,7 +116,7 @@ fn base(text: &str) -> Result<Url, Misconfigured> {
 /// The TLS of every connection here, to one base. The provider is named rather than installed for the whole process,
 /// which belongs to the caller.
 pub fn tls(base: &Url) -> Result<ClientConfig, Box<dyn StdError + Send + Sync>> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?;
     // Without redirects plain HTTP never meets TLS, and a small container may have no certificates at all.
     let config = if base.scheme() == "http" {

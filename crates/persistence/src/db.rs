@@ -64,10 +64,11 @@ impl Db {
         Ok(())
     }
 
-    /// Drops what has expired whole: partitions of job tokens, and idempotency records.
+    /// Drops what has expired whole: partitions of job tokens, idempotency records, and assertions that nobody would take.
     pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("select drop_expired_partitions($1)", now).fetch_one(&self.pool).await?;
         sqlx::query!("delete from idempotency_keys where expires_at <= $1", now).execute(&self.pool).await?;
+        sqlx::query!("delete from used_assertions where expires_at <= $1", now).execute(&self.pool).await?;
         Ok(())
     }
 

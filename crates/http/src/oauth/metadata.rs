@@ -1,6 +1,6 @@
 //! What this authorization server can do (RFC 8414).
 
-use super::token::TOKEN_EXCHANGE;
+use super::token::GRANTS;
 use crate::etag::{self, Tagged};
 use crate::server::Api;
 use axum::response::{IntoResponse, Response};
@@ -24,7 +24,7 @@ pub(crate) async fn oauth_metadata(api: Api, headers: HeaderMap) -> Response {
         // Only introspection may list an access token type here.
         revocation_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
         response_types_supported: texts(&["none"]),
-        grant_types_supported: texts(&[TOKEN_EXCHANGE]),
+        grant_types_supported: texts(&GRANTS),
         scopes_supported: catalogue.expand(catalogue.everything()),
         authorization_details_types_supported: texts(&["jobpass_project"]),
         service_documentation: format!("{issuer}/docs/"),

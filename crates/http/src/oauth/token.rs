@@ -1,23 +1,19 @@
-//! The token endpoint: token exchange (RFC 8693), a job token in, a narrower one out. The subject token
-//! is the credential; a client that authenticates besides must do so rightly.
+//! The token endpoint (RFC 6749, section 3.2): which grant is asked for. A client that authenticates besides what the grant
+//! itself proves must do so rightly.
+
+mod exchange;
 
 use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
-use crate::extract::request_id;
 use crate::server::Api;
-use axum::Json;
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use http::header::PRAGMA;
-use jobpass_api::{SecretText, TokenResponse};
-use jobpass_app::{Minted, Narrow, Refusal, Rendered};
-use jobpass_domain::Catalogue;
-use jobpass_domain::text::AudienceUri;
+use axum::response::Response;
+use jobpass_api::TokenResponse;
 use jobpass_domain::token::Kind;
 
-pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The grants that there are, as metadata lists them and as they are asked for.
+pub(super) const GRANTS: [&str; 1] = [exchange::GRANT];
 
 /// The form of a token exchange (RFC 8693, section 2.1).
 #[derive(serde::Serialize, utoipa::ToSchema)]
@@ -47,63 +43,7 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
         }
     }
     match form.require("grant_type", "grant_type is missing")? {
-        TOKEN_EXCHANGE => {}
-        _ => {
-            return Err(OAuthDenied::new("unsupported_grant_type", "only token exchange (RFC 8693) is supported"));
-        }
+        exchange::GRANT => exchange::answer(&api, &parts, &form).await,
+        _ => Err(OAuthDenied::new("unsupported_grant_type", "only token exchange (RFC 8693) is supported")),
     }
-    let subject = form.require("subject_token", "subject_token is missing")?;
-    if form.require("subject_token_type", "subject_token_type is missing")? != ACCESS_TOKEN {
-        return Err(OAuthDenied::invalid_request("subject_token_type must be access_token"));
-    }
-    if form.get("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
-        return Err(OAuthDenied::invalid_request("requested_token_type must be access_token"));
-    }
-    if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
-        return Err(OAuthDenied::invalid_request("actor tokens are not supported"));
-    }
-    let scope = form.words("scope");
-    let narrow =
-        Narrow { permissions: (!scope.is_empty()).then_some(scope), expires_at: None, audience: audience(&form)? };
-    let holder = api.app.holder(subject, request_id(&parts)).await.map_err(subject_refused)?;
-    let now = api.app.clock().now();
-    let answer = |minted: &Minted| Rendered {
-        etag: None,
-        body: serde_json::to_vec(&response(minted, &api.app.catalogue(), now)).unwrap_or_default(),
-    };
-    let narrowed = api.app.narrow(&holder, &narrow, None, answer).await;
-    let rendered = narrowed.map_err(subject_refused)?;
-    let body: serde_json::Value = serde_json::from_slice(&rendered.body).unwrap_or_default();
-    Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
-}
-
-fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
-    let expanded =
-        |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
-    TokenResponse {
-        access_token: SecretText::new(minted.secret.expose()),
-        issued_token_type: ACCESS_TOKEN.to_owned(),
-        token_type: "Bearer".to_owned(),
-        expires_in: (minted.expires_at - now).whole_seconds(),
-        scope: minted.cap.as_ref().map(|cap| expanded(cap).join(" ")),
-    }
-}
-
-/// RFC 8693, section 2.2.2: a subject token that is not acceptable is `invalid_request`.
-fn subject_refused(refusal: Refusal) -> OAuthDenied {
-    match refusal {
-        Refusal::BadCredential | Refusal::WrongCaller { .. } => {
-            OAuthDenied::invalid_request("the subject token is not a live job token")
-        }
-        other => other.into(),
-    }
-}
-
-/// `resource` and `audience` name the same thing; both must be absolute URIs (RFC 8707, section 2).
-fn audience(form: &Form) -> Result<Option<Vec<AudienceUri>>, OAuthDenied> {
-    let named: Vec<_> = [form.get("resource"), form.get("audience")].into_iter().flatten().collect();
-    let invalid = |_| OAuthDenied::new("invalid_target", "an audience is an absolute URI without fragment");
-    let parsed =
-        named.into_iter().map(|uri| AudienceUri::parse(uri).map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
-    Ok((!parsed.is_empty()).then_some(parsed))
 }

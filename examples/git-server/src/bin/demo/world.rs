@@ -36,7 +36,7 @@ struct Process {
 impl World {
     pub(crate) fn new() -> Result<World, Wrong> {
         // Without a default provider reqwest panics; a second one being refused is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
         let program = std::env::current_exe()?;
         let programs = program.parent().ok_or_else(|| Wrong::new("this program lies nowhere"))?;
