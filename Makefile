@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench lint run admin-token schema openapi sqlx
+.PHONY: help install demo test bench interop lint run admin-token schema openapi sqlx
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -25,6 +25,10 @@ test: install ## Everything that must pass, beside a throw-away PostgreSQL
 
 bench: ## What a decision costs, beside a floor in the same run
 	@cargo bench --locked -p jobpass-domain --bench decide
+
+interop: install ## Real clients against a running Jobpass: a table; ROWS="curl jose" for some
+	@cargo build --locked -p jobpass --bin jobpass
+	@scripts/with-postgres.sh python3 tests/interop/run.py $(ROWS)
 
 lint: install ## Format, clippy, and licences and advisories where cargo-deny is installed
 	@cargo fmt --all --check
