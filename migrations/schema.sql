@@ -1,4 +1,3 @@
-
 CREATE FUNCTION public.drop_expired_partitions(moment timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
@@ -131,6 +130,15 @@ begin
     end if;
     return null;
 end $$;
+
+CREATE TABLE public._sqlx_migrations (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    installed_on timestamp with time zone DEFAULT now() NOT NULL,
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
 
 CREATE TABLE public.audit_events (
     at timestamp with time zone NOT NULL,
@@ -275,9 +283,11 @@ CREATE TABLE public.job_tokens (
     expires_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
     revoked_because text,
+    details jsonb,
     CONSTRAINT job_tokens_ancestors_check CHECK ((cardinality(ancestors) <= 8)),
     CONSTRAINT job_tokens_audience_check CHECK (((cardinality(audience) >= 1) AND (cardinality(audience) <= 8))),
     CONSTRAINT job_tokens_check CHECK ((expires_at > issued_at)),
+    CONSTRAINT job_tokens_details CHECK ((jsonb_typeof(details) = 'array'::text)),
     CONSTRAINT job_tokens_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT job_tokens_minted_by_check CHECK ((minted_by = ANY (ARRAY['project'::text, 'group'::text, 'instance'::text]))),
     CONSTRAINT job_tokens_ref_type_check CHECK ((ref_type = ANY (ARRAY['branch'::text, 'tag'::text, 'merge_request'::text]))),
@@ -497,6 +507,9 @@ CREATE TABLE public.users (
     administrator boolean NOT NULL,
     created_at timestamp with time zone NOT NULL
 );
+
+ALTER TABLE ONLY public._sqlx_migrations
+    ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY public.audit_events
     ADD CONSTRAINT audit_events_pkey PRIMARY KEY (at, id);

@@ -12,6 +12,7 @@
 mod support;
 
 mod as_code;
+mod authorization_details;
 mod bad_input;
 mod bearer;
 mod callers;

@@ -1,7 +1,7 @@
 //! Job tokens, from their mint to their end.
 
-use crate::SecretText;
 use crate::registry::wire;
+use crate::{AuthorizationDetail, SecretText};
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::refs::RefType;
 use jobpass_domain::text::{AudienceUri, Label};
@@ -75,14 +75,32 @@ wire! {
         pipeline_id: Uuid,
         job_id: Uuid,
         permissions: Option<Vec<String>>,
+        /// At most this, project by project; absent: the same everywhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authorization_details: Option<Vec<AuthorizationDetail>>,
         #[serde(with = "time::serde::rfc3339")]
         expires_at: OffsetDateTime,
+    }
+
+    /// RFC 9396, section 2: at most these permissions in this project, and in projects that are not named nothing.
+    request struct RequestedDetail {
+        /// `jobpass_project`
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "jobpass_project"))]
+        r#type: DetailType,
+        /// Path or id.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, example = "acme/lib"))]
+        project: Label,
+        permissions: Vec<String>,
     }
 
     request struct Narrowing {
         /// A subset; null keeps what there is.
         #[serde(default)]
         permissions: Option<Vec<String>>,
+        /// One to 64; null keeps what there is.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<RequestedDetail>>))]
+        authorization_details: Option<RequestedDetails>,
         #[serde(default, with = "time::serde::rfc3339::option")]
         expires_at: Option<OffsetDateTime>,
         #[serde(default)]
@@ -116,6 +134,8 @@ wire! {
         actor_claimed: Option<String>,
         runner_id: Uuid,
         permissions: Option<Vec<String>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authorization_details: Option<Vec<AuthorizationDetail>>,
         audience: Option<Vec<String>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent_id: Option<Uuid>,
@@ -174,3 +194,15 @@ wire! {
         tokens: Option<u64>,
     }
 }
+
+/// The one type of authorization details that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DetailType {
+    #[serde(rename = "jobpass_project")]
+    Project,
+}
+
+/// A list of objects, each of them an object only.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestedDetails(#[serde(deserialize_with = "crate::objects")] pub Vec<RequestedDetail>);

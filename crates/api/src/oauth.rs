@@ -91,6 +91,9 @@ pub struct TokenResponse {
     pub expires_in: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// RFC 9396, section 7: as granted; absent: the token is not confined to projects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<Vec<AuthorizationDetail>>,
 }
 
 /// RFC 8414, section 2.

@@ -3,6 +3,7 @@
 use crate::once::{Life, once};
 use crate::{App, Conflict, Once, Refusal, Rendered, RunnerCaller, entropy};
 use jobpass_domain::audit::{Actor, Change};
+use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, UserId};
 use jobpass_domain::job::{GRACE, JobFacts, MAX_LIVE_TOKENS};
 use jobpass_domain::pipeline::{PipelineFacts, Trigger, is_protected_environment};
@@ -47,6 +48,8 @@ pub struct Minted {
     pub pipeline: PipelineId,
     pub job: JobId,
     pub cap: Option<Vec<String>>,
+    /// What it is confined to, project by project.
+    pub details: Option<Vec<ShownDetail>>,
     pub expires_at: OffsetDateTime,
 }
 
@@ -210,6 +213,7 @@ async fn issue(
         expires_at: job.deadline_at + GRACE,
         secret,
         cap,
+        details: None,
     };
     let token = NewToken {
         id,

@@ -1,8 +1,9 @@
 //! The holder of a job token makes a narrower one: never more permissions, life or audiences than its own.
 
+use crate::confine::shown;
 use crate::mint::{check_audience, life};
 use crate::once::once;
-use crate::{App, Conflict, Holder, Minted, Once, Refusal, Rendered, entropy};
+use crate::{App, Conflict, DraftDetail, Holder, Minted, Once, Refusal, Rendered, entropy};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::JobTokenId;
 use jobpass_domain::job_token::{CannotNarrow, MAX_DESCENDANTS, Narrowing};
@@ -18,6 +19,7 @@ use time::OffsetDateTime;
 #[derive(Clone, Debug, Default)]
 pub struct Narrow {
     pub permissions: Option<Vec<String>>,
+    pub details: Option<Vec<DraftDetail>>,
     pub expires_at: Option<OffsetDateTime>,
     pub audience: Option<Vec<AudienceUri>>,
 }
@@ -32,9 +34,11 @@ impl App {
     ) -> Result<Rendered, Refusal> {
         check_audience(request.audience.as_deref())?;
         let cap = self.cap(request.permissions.as_deref()).await?;
+        let details = self.details(request.details.as_deref()).await?;
         let catalogue = self.catalogue();
         let narrowing = Narrowing {
             permissions: cap.as_deref().and_then(|texts| catalogue.parse_all(texts).ok()),
+            details: details.clone(),
             expires_at: request.expires_at,
             audience: request.audience.as_ref().map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
         };
@@ -59,16 +63,18 @@ impl App {
                 pipeline: parent.info.pipeline,
                 job: parent.info.job,
                 cap: narrowed.cap.map(|cap| catalogue.format(cap)),
+                details: narrowed.details.as_deref().map(|details| shown(details, &catalogue)),
                 expires_at: narrowed.expires_at,
             };
             let child = NewChild {
                 id,
                 hash: TokenHash::of(minted.secret.expose()),
                 cap: minted.cap.clone(),
+                details: narrowed.details,
                 audience: narrowed.audience,
                 expires_at: narrowed.expires_at,
             };
-            job_token::insert_child(tx, parent.token.id, &child).await?;
+            job_token::insert_child(tx, parent.token.id, &child, &catalogue).await?;
             tx.audit(&event(&minted, parent.token.id)).await?;
             Ok((render(&minted), life(&minted)))
         };
@@ -79,6 +85,7 @@ impl App {
 fn refusal(cannot: CannotNarrow) -> Refusal {
     let (pointer, code) = match cannot {
         CannotNarrow::Permissions => ("/permissions", "more_than_parent"),
+        CannotNarrow::Details => ("/authorization_details", "more_than_parent"),
         CannotNarrow::Longer => ("/expires_at", "longer_than_parent"),
         CannotNarrow::Past => ("/expires_at", "past"),
         CannotNarrow::Audience => ("/audience", "other_than_parent"),

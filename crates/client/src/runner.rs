@@ -31,6 +31,8 @@ pub struct JobToken {
     pub job_id: JobId,
     /// The cap; `None`: no cap.
     pub permissions: Option<Vec<String>>,
+    /// What it is confined to, project by project (RFC 9396); `None`: the same everywhere.
+    pub authorization_details: Option<Vec<jobpass_api::AuthorizationDetail>>,
     pub expires_at: OffsetDateTime,
 }
 
@@ -92,7 +94,16 @@ impl Runner {
 
 impl From<jobpass_api::JobToken> for JobToken {
     fn from(minted: jobpass_api::JobToken) -> JobToken {
-        let jobpass_api::JobToken { token, id, project_id, pipeline_id, job_id, permissions, expires_at } = minted;
+        let jobpass_api::JobToken {
+            token,
+            id,
+            project_id,
+            pipeline_id,
+            job_id,
+            permissions,
+            authorization_details,
+            expires_at,
+        } = minted;
         JobToken {
             token: Secret::new(token.expose().to_owned()),
             id: JobTokenId(id),
@@ -100,6 +111,7 @@ impl From<jobpass_api::JobToken> for JobToken {
             pipeline_id: PipelineId(pipeline_id),
             job_id: JobId(job_id),
             permissions,
+            authorization_details,
             expires_at,
         }
     }

@@ -135,6 +135,7 @@ fn live_token() -> JobToken {
             minted_by: CredentialScope::Instance,
         },
         cap: None,
+        details: None,
         audience: None,
         expires_at: deadline_at,
         revoked: None,

@@ -1,6 +1,7 @@
 //! A job token as the decision sees it: what was frozen at its mint and what killed it since; and how
 //! one is narrowed.
 
+use crate::authorization_detail::{self, AuthorizationDetail, ShownDetail};
 use crate::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
 use crate::job::JobState;
 use crate::permission::PermissionSet;
@@ -28,6 +29,8 @@ pub struct JobToken {
     pub run: Provenance,
     /// At most this; `None`: no cap.
     pub cap: Option<PermissionSet>,
+    /// What the cap is confined to, project by project; `None`: it is the same in all.
+    pub details: Option<Vec<AuthorizationDetail>>,
     /// `None`: meant for any service.
     pub audience: Option<Vec<String>>,
     pub expires_at: OffsetDateTime,
@@ -45,6 +48,14 @@ pub enum Revoked {
 }
 
 impl JobToken {
+    /// The token with the cap that it has in the project asked about by this path or id, which may not exist.
+    #[must_use]
+    pub fn in_project(self, asked: &str, project: Option<ProjectId>) -> JobToken {
+        let Some(details) = &self.details else { return self };
+        let left = authorization_detail::leave(details, asked, project);
+        JobToken { cap: Some(self.cap.map_or(left, |cap| cap.intersect(left))), ..self }
+    }
+
     /// Why the token is dead, the first reason that applies; `None` while it lives.
     pub fn death(&self, now: OffsetDateTime) -> Option<Reason> {
         if self.revoked == Some(Revoked::Itself) || !self.epochs_current {
@@ -91,6 +102,7 @@ pub struct TokenInfo {
     /// What was named without being vouched for.
     pub actor_claimed: Option<String>,
     pub cap: Option<Vec<String>>,
+    pub details: Option<Vec<ShownDetail>>,
     pub audience: Option<Vec<String>>,
     pub ancestors: Vec<JobTokenId>,
     pub root: JobTokenId,
@@ -102,6 +114,7 @@ pub struct TokenInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
     pub permissions: Option<PermissionSet>,
+    pub details: Option<Vec<AuthorizationDetail>>,
     pub expires_at: Option<OffsetDateTime>,
     pub audience: Option<Vec<String>>,
 }
@@ -110,6 +123,7 @@ pub struct Narrowing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Narrowed {
     pub cap: Option<PermissionSet>,
+    pub details: Option<Vec<AuthorizationDetail>>,
     pub expires_at: OffsetDateTime,
     pub audience: Option<Vec<String>>,
     pub depth: i16,
@@ -119,6 +133,8 @@ pub struct Narrowed {
 pub enum CannotNarrow {
     #[error("more permissions than the token that is narrowed")]
     Permissions,
+    #[error("more in some project than the token that is narrowed")]
+    Details,
     #[error("a longer life than the token that is narrowed")]
     Longer,
     #[error("must lie in the future")]
@@ -135,6 +151,11 @@ impl Narrowing {
         let within = |asked: PermissionSet| parent.cap.is_none_or(|cap| cap.implies(asked));
         if self.permissions.is_some_and(|asked| !within(asked)) {
             return Err(CannotNarrow::Permissions);
+        }
+        if let Some(asked) = &self.details
+            && !(asked.iter().all(|detail| within(detail.permissions)) && within_details(asked, parent))
+        {
+            return Err(CannotNarrow::Details);
         }
         let expires_at = self.expires_at.unwrap_or(parent.expires_at);
         if expires_at > parent.expires_at {
@@ -153,11 +174,16 @@ impl Narrowing {
         }
         Ok(Narrowed {
             cap: self.permissions.or(parent.cap),
+            details: self.details.or_else(|| parent.details.clone()),
             expires_at,
             audience: self.audience.or_else(|| parent.audience.clone()),
             depth: parent_depth + 1,
         })
     }
+}
+
+fn within_details(asked: &[AuthorizationDetail], parent: &JobToken) -> bool {
+    parent.details.as_ref().is_none_or(|set| authorization_detail::are_within(asked, set))
 }
 
 #[cfg(test)]
@@ -190,6 +216,7 @@ mod tests {
                 minted_by: CredentialScope::Instance,
             },
             cap,
+            details: None,
             audience,
             expires_at: NOW + Duration::hours(1),
             revoked: None,
@@ -211,7 +238,7 @@ mod tests {
         ) {
             let parent = parent(cap, audience);
             let expires_at = expires_in.map(|minutes| NOW + Duration::minutes(minutes));
-            let Ok(child) = (Narrowing { permissions, expires_at, audience: asked }).of(&parent, depth, NOW) else { return Ok(()) };
+            let Ok(child) = (Narrowing { permissions, details: None, expires_at, audience: asked }).of(&parent, depth, NOW) else { return Ok(()) };
             prop_assert!(parent.cap.unwrap_or(PermissionSet::ALL).implies(child.cap.unwrap_or(PermissionSet::ALL)));
             prop_assert!(child.expires_at <= parent.expires_at && child.expires_at > NOW);
             prop_assert!(child.depth == depth + 1 && child.depth <= MAX_DEPTH);

@@ -2,6 +2,7 @@
 //! facts, the time and the random bytes, and carries the answer away.
 
 pub mod audit;
+pub mod authorization_detail;
 pub mod catalogue;
 pub mod ceiling;
 pub mod decision;

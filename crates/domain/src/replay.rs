@@ -77,6 +77,7 @@ pub(crate) fn live_token(run: &Provenance, source: &Source, now: OffsetDateTime)
         chain: source.chain.clone(),
         run: run.clone(),
         cap: None,
+        details: None,
         audience: None,
         expires_at: deadline_at,
         revoked: None,

@@ -1,13 +1,16 @@
 //! Job tokens: written and found by hash, one time partition a look-up.
 
 use crate::error::stored;
-use crate::{Result, Tx};
+use crate::{Result, Tx, authorization_detail};
+use jobpass_domain::Catalogue;
+use jobpass_domain::authorization_detail::AuthorizationDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, RunnerId, UserId};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
 use jobpass_domain::provenance::CredentialScope;
 use jobpass_domain::refs::RefType;
 use jobpass_domain::token::{Hour, TokenHash};
+use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -95,19 +98,20 @@ pub struct NewChild {
     pub id: JobTokenId,
     pub hash: TokenHash,
     pub cap: Option<Vec<String>>,
+    pub details: Option<Vec<AuthorizationDetail>>,
     pub audience: Option<Vec<String>>,
     pub expires_at: OffsetDateTime,
 }
 
-pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild) -> Result<()> {
+pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild, catalogue: &Catalogue) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
         "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, ancestors,
             permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
-            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at)
+            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at, details)
          select $1, $2, $3, project_id, pipeline_id, job_id, runner_id, root_id, ancestors || id, $4, $5, pipeline_key, job_key,
             job_name, ref, ref_type, sha, protected, environment, trigger, from_fork, fork_source, actor_id, actor_claimed, minted_by,
-            project_epoch, pipeline_epoch, runner_epoch, $6, $7
+            project_epoch, pipeline_epoch, runner_epoch, $6, $7, $10
          from job_tokens where issued_hour = $8 and id = $9",
         number(hour_of(child.id)),
         child.id.0,
@@ -117,7 +121,8 @@ pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild) -> 
         now,
         child.expires_at,
         number(hour_of(parent)),
-        parent.0
+        parent.0,
+        authorization_detail::columns(child.details.as_deref(), catalogue) as _
     )
     .execute(tx.on())
     .await?;
@@ -250,6 +255,7 @@ struct InfoRow {
     actor: Option<String>,
     actor_claimed: Option<String>,
     permissions: Option<Vec<String>>,
+    details: Option<Json<Vec<authorization_detail::Columns>>>,
     audience: Option<Vec<String>>,
     ancestors: Vec<Uuid>,
     root_id: Uuid,
@@ -280,6 +286,7 @@ impl InfoRow {
             actor_claimed: if self.actor.is_some() { None } else { self.actor_claimed },
             actor: self.actor,
             cap: self.permissions,
+            details: authorization_detail::shown(self.details),
             audience: self.audience,
             ancestors: self.ancestors.into_iter().map(JobTokenId).collect(),
             root: JobTokenId(self.root_id),
@@ -295,7 +302,7 @@ pub async fn info(connection: &mut PgConnection, id: JobTokenId) -> Result<Optio
         InfoRow,
         r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name, t.runner_id,
             t.ref as ref_name, t.ref_type, t.sha, t.protected, t.environment, t.trigger, t.from_fork, t.fork_source,
-            u.name as "actor?", t.actor_claimed, t.permissions, t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
+            u.name as "actor?", t.actor_claimed, t.permissions, t.details as "details: Json<Vec<authorization_detail::Columns>>", t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
          from job_tokens t join projects p on p.id = t.project_id left join users u on u.id = t.actor_id
          where t.issued_hour = $1 and t.id = $2"#,
         number(hour_of(id)),
@@ -319,7 +326,7 @@ pub async fn list(
         InfoRow,
         r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name, t.runner_id,
             t.ref as ref_name, t.ref_type, t.sha, t.protected, t.environment, t.trigger, t.from_fork, t.fork_source,
-            u.name as "actor?", t.actor_claimed, t.permissions, t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
+            u.name as "actor?", t.actor_claimed, t.permissions, t.details as "details: Json<Vec<authorization_detail::Columns>>", t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
          from job_tokens t join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id
          join jobs j on j.id = t.job_id join runners r on r.id = t.runner_id left join users u on u.id = t.actor_id
          where t.project_id = $1 and ($2::uuid is null or t.id < $2) and t.revoked_at is null and t.expires_at > $3

@@ -3,6 +3,7 @@
 
 pub mod assertion;
 pub mod audit;
+mod authorization_detail;
 pub mod caller;
 pub mod ceiling;
 mod db;

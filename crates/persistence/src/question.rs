@@ -3,7 +3,7 @@
 
 use crate::error::stored;
 use crate::member::role_numbered;
-use crate::{Result, ceiling, grant, job, situation};
+use crate::{Result, authorization_detail, ceiling, grant, job, situation};
 use jobpass_domain::Role;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::Ceiling;
@@ -50,12 +50,16 @@ pub async fn load(
     catalogue: &Catalogue,
 ) -> Result<Loaded> {
     let mut row = select(db, hour, hash, target).await?;
+    let target_id = row.target_id.map(ProjectId);
     Ok(Loaded {
         target: row.target(catalogue)?,
-        target_id: row.target_id.map(ProjectId),
+        target_id,
         actor_role: row.actor_role.map(|number| stored(role_numbered(number))).transpose()?,
         source_ceilings: ceiling::all(std::mem::take(&mut row.source_ceilings.0), catalogue),
-        token: row.into_token(catalogue)?,
+        token: row.into_token(catalogue)?.map(|known| match target {
+            Some(asked) => LoadedToken { token: known.token.in_project(asked, target_id), ..known },
+            None => known,
+        }),
     })
 }
 
@@ -69,7 +73,7 @@ async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Op
         target as (select * from projects where id = $3 or path = $4)
         select
             token.id as "token_id?", token.project_id as "project_id?", token.pipeline_id as "pipeline_id?", token.job_id as "job_id?",
-            token.runner_id as "runner_id?", token.permissions, token.audience, token.pipeline_key as "pipeline_key?",
+            token.runner_id as "runner_id?", token.permissions, token.details as "details: Json<Vec<authorization_detail::Columns>>", token.audience, token.pipeline_key as "pipeline_key?",
             token.job_key as "job_key?", token.job_name as "job_name?", token.ancestors as "ancestors?", token.root_id as "root_id?", token.ref as "ref_name?", token.ref_type as "ref_type?", token.sha as "sha?",
             token.protected as "protected?", token.environment, token.trigger as "trigger?", token.from_fork as "from_fork?",
             token.fork_source, token.actor_claimed, token.minted_by as "minted_by?",
@@ -121,6 +125,7 @@ struct Row {
     root_id: Option<Uuid>,
     ancestors: Option<Vec<Uuid>>,
     permissions: Option<Vec<String>>,
+    details: Option<Json<Vec<authorization_detail::Columns>>>,
     audience: Option<Vec<String>>,
     pipeline_key: Option<String>,
     job_key: Option<String>,
@@ -185,6 +190,7 @@ impl Row {
             chain: self.source_chain.iter().flatten().copied().map(GroupId).collect(),
             run: self.provenance()?,
             cap: self.permissions.as_ref().map(known),
+            details: authorization_detail::read(self.details.as_ref(), catalogue),
             audience: self.audience.clone(),
             expires_at: stored(self.expires_at)?,
             revoked: self.revoked_because.as_deref().map(revoked),
@@ -236,6 +242,7 @@ impl Row {
             actor_claimed: if self.actor.is_some() { None } else { self.actor_claimed },
             actor: self.actor,
             cap: self.permissions,
+            details: authorization_detail::shown(self.details),
             audience: self.audience,
             ancestors: self.ancestors.unwrap_or_default().into_iter().map(JobTokenId).collect(),
             root: JobTokenId(stored(self.root_id)?),

@@ -54,6 +54,7 @@ pub(super) fn live_token() -> JobToken {
             minted_by: CredentialScope::Group,
         },
         cap: None,
+        details: None,
         audience: None,
         expires_at: NOW + Duration::hours(1),
         revoked: None,

@@ -50,6 +50,11 @@ impl OAuthDenied {
         OAuthDenied::new("invalid_request", description)
     }
 
+    /// RFC 9396, section 5.
+    pub(crate) fn invalid_authorization_details(description: &'static str) -> OAuthDenied {
+        OAuthDenied::new("invalid_authorization_details", description)
+    }
+
     /// Failed client authentication, challenged in kind.
     pub(crate) fn invalid_client(by_bearer: bool) -> OAuthDenied {
         let challenge = if by_bearer {
@@ -91,6 +96,11 @@ impl From<Refusal> for OAuthDenied {
             ),
             Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
                 OAuthDenied::invalid_client(false)
+            }
+            Refusal::Invalid(faults) if faults.iter().any(|one| one.pointer.starts_with("/authorization_details")) => {
+                OAuthDenied::invalid_authorization_details(
+                    "unknown permissions, too many details, or more than the subject token has",
+                )
             }
             Refusal::Invalid(faults) => match faults.first().map(|fault| fault.code) {
                 Some("unknown_permission") => OAuthDenied::new("invalid_scope", "no such permission"),

@@ -25,6 +25,8 @@ pub(crate) struct ExchangeForm {
     requested_token_type: Option<String>,
     /// Permissions, separated by spaces; absent: those of the subject token.
     scope: Option<String>,
+    /// RFC 9396: a JSON list of details of type `jobpass_project`; absent: those of the subject token.
+    authorization_details: Option<String>,
     /// An absolute URI (RFC 8707); absent: the audience of the subject token.
     resource: Option<String>,
     audience: Option<String>,

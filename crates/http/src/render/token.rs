@@ -3,12 +3,16 @@
 use jobpass_api as api;
 use jobpass_app::{Answer, JobView, Minted};
 use jobpass_domain::Reason;
+use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::decision::Decision;
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
 use std::collections::BTreeMap;
+
+/// The type of our authorization details (RFC 9396, section 2).
+const JOBPASS_PROJECT: &str = "jobpass_project";
 
 pub(crate) fn minted(minted: &Minted) -> api::JobToken {
     api::JobToken {
@@ -18,8 +22,20 @@ pub(crate) fn minted(minted: &Minted) -> api::JobToken {
         pipeline_id: minted.pipeline.0,
         job_id: minted.job.0,
         permissions: minted.cap.clone(),
+        authorization_details: confined(minted.details.as_deref()),
         expires_at: minted.expires_at,
     }
+}
+
+/// RFC 9396: what a token is confined to, project by project.
+pub(crate) fn confined(details: Option<&[ShownDetail]>) -> Option<Vec<api::AuthorizationDetail>> {
+    let detail = |one: &ShownDetail| api::AuthorizationDetail {
+        r#type: JOBPASS_PROJECT.to_owned(),
+        project: one.project.clone(),
+        permissions: one.permissions.clone(),
+        selectors: BTreeMap::new(),
+    };
+    details.map(|details| details.iter().map(detail).collect())
 }
 
 pub(crate) fn token_info(info: &TokenInfo) -> api::JobTokenInfo {
@@ -44,6 +60,7 @@ pub(crate) fn token_info(info: &TokenInfo) -> api::JobTokenInfo {
         actor_claimed: info.actor_claimed.clone(),
         runner_id: info.runner.0,
         permissions: info.cap.clone(),
+        authorization_details: confined(info.details.as_deref()),
         audience: info.audience.clone(),
         parent_id: info.ancestors.last().map(|parent| parent.0),
         issued_at: info.issued_at,
@@ -110,7 +127,7 @@ pub(crate) fn authorization_details(
     catalogue: &Catalogue,
 ) -> Vec<api::AuthorizationDetail> {
     let detail = |permissions: PermissionSet, selectors: BTreeMap<String, Vec<String>>| api::AuthorizationDetail {
-        r#type: "jobpass_project".to_owned(),
+        r#type: JOBPASS_PROJECT.to_owned(),
         project: project.to_owned(),
         permissions: catalogue.expand(permissions),
         selectors,

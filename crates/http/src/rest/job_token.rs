@@ -15,9 +15,10 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use jobpass_api::{
-    JobToken, JobTokenInfo, JobTokenSelf, LeakedToken, List, Narrowing, NewJobToken, Revoked, SelfInProject,
+    JobToken, JobTokenInfo, JobTokenSelf, LeakedToken, List, Narrowing, NewJobToken, RequestedDetail, RequestedDetails,
+    Revoked, SelfInProject,
 };
-use jobpass_app::{Mint, Minted, Narrow, Rendered};
+use jobpass_app::{DraftDetail, Mint, Minted, Narrow, Rendered};
 use jobpass_domain::ids::JobTokenId;
 use jobpass_domain::job::JobFacts;
 use jobpass_domain::pipeline::PipelineFacts;
@@ -40,7 +41,12 @@ pub(crate) async fn job_token_narrow(
 ) -> Answered {
     let once = key.once("job_token_narrow", &body.raw);
     let asked = body.value;
-    let narrow = Narrow { permissions: asked.permissions, expires_at: asked.expires_at, audience: asked.audience };
+    let narrow = Narrow {
+        permissions: asked.permissions,
+        details: asked.authorization_details.map(drafts),
+        expires_at: asked.expires_at,
+        audience: asked.audience,
+    };
     created(api.app.narrow(&by.0, &narrow, once.as_ref(), shown).await?)
 }
 
@@ -143,6 +149,12 @@ fn mint(new: NewJobToken) -> Mint {
         permissions,
         audience,
     }
+}
+
+/// Authorization details, as they were asked for here or at the token endpoint.
+pub(crate) fn drafts(asked: RequestedDetails) -> Vec<DraftDetail> {
+    let draft = |one: RequestedDetail| DraftDetail { project: one.project.into(), permissions: one.permissions };
+    asked.0.into_iter().map(draft).collect()
 }
 
 /// A token has no ETag: what is shown is shown once.

@@ -3,13 +3,15 @@
 use crate::extract::request_id;
 use crate::oauth::OAuthDenied;
 use crate::oauth::form::Form;
+use crate::render;
+use crate::rest::job_token::drafts;
 use crate::server::Server;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::PRAGMA;
 use http::request::Parts;
 use jobpass_api::{SecretText, TokenResponse};
-use jobpass_app::{Minted, Narrow, Refusal, Rendered};
+use jobpass_app::{DraftDetail, Minted, Narrow, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::text::AudienceUri;
 
@@ -28,8 +30,12 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
         return Err(OAuthDenied::invalid_request("actor tokens are not supported"));
     }
     let scope = form.words("scope");
-    let narrow =
-        Narrow { permissions: (!scope.is_empty()).then_some(scope), expires_at: None, audience: audience(form)? };
+    let narrow = Narrow {
+        permissions: (!scope.is_empty()).then_some(scope),
+        details: details(form)?,
+        expires_at: None,
+        audience: audience(form)?,
+    };
     let holder = server.app.holder(subject, request_id(parts)).await.map_err(subject_refused)?;
     let now = server.app.clock().now();
     let answer = |minted: &Minted| Rendered {
@@ -51,7 +57,15 @@ fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -
         token_type: "Bearer".to_owned(),
         expires_in: (minted.expires_at - now).whole_seconds(),
         scope: minted.cap.as_ref().map(|cap| expanded(cap).join(" ")),
+        authorization_details: render::confined(minted.details.as_deref()),
     }
+}
+
+/// RFC 9396, section 5: what is no JSON, of no known type or with unknown or ill-typed fields is refused whole.
+fn details(form: &Form) -> Result<Option<Vec<DraftDetail>>, OAuthDenied> {
+    let Some(text) = form.get("authorization_details") else { return Ok(None) };
+    let read = serde_json::from_str(text).map(drafts).map(Some);
+    read.map_err(|_| OAuthDenied::invalid_authorization_details("not a list of details of type jobpass_project"))
 }
 
 /// RFC 8693, section 2.2.2: a subject token that is not acceptable is `invalid_request`.
