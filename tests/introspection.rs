@@ -549,7 +549,8 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
 
 // ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
 
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 7] = [
+    ("authorization_details", include_str!("authorization_details.rs")),
     ("bearer", include_str!("bearer.rs")),
     ("client_authentication", include_str!("client_authentication.rs")),
     ("introspection", include_str!("introspection.rs")),
