@@ -1,0 +1,56 @@
+// openid-client: what most services in JavaScript use.
+
+import * as client from "openid-client";
+import assert from "node:assert/strict";
+import { asked, check, refused, scopes } from "./checks.mjs";
+
+const issuer = new URL(asked.issuer);
+const execute = issuer.protocol === "http:" ? [client.allowInsecureRequests] : [];
+const { service, runner, project } = asked;
+
+function configure(id, authenticate, algorithm = "oauth2") {
+  return client.discovery(issuer, id, undefined, authenticate, { execute, algorithm });
+}
+
+function introspect(config, token) {
+  return client.tokenIntrospection(config, token, { project });
+}
+
+let basic;
+await check("metadata", async () => {
+  basic = await configure(service.client_id, client.ClientSecretBasic(service.client_secret));
+  assert.equal(basic.serverMetadata().token_endpoint, `${asked.issuer}/oauth/token`);
+});
+await check("allowed", async () => {
+  const answer = await introspect(basic, asked.allowed);
+  assert.equal(answer.active, true);
+  assert(scopes(answer).includes("packages:read"));
+});
+await check("denied", async () => assert.deepEqual(scopes(await introspect(basic, asked.denied)), []));
+for (const dead of ["revoked", "expired"]) {
+  await check(dead, async () => assert.deepEqual(await introspect(basic, asked[dead]), { active: false }));
+}
+await check("client_secret_post", async () => {
+  const post = await configure(service.client_id, client.ClientSecretPost(service.client_secret));
+  assert.equal((await introspect(post, asked.allowed)).active, true);
+});
+await check("wrong secret", async () => {
+  const wrong = await configure(service.client_id, client.ClientSecretPost("jps_nobody"));
+  await refused(introspect(wrong, asked.allowed), (error) => error.status === 401);
+});
+await check("revocation", async () => {
+  const config = await configure(runner.client_id, client.ClientSecretBasic(runner.client_secret));
+  await client.tokenRevocation(config, asked.spare[0]);
+  assert.deepEqual(await introspect(basic, asked.spare[0]), { active: false });
+});
+await check("exchange", async () => {
+  const holder = await configure(runner.client_id, client.None());
+  const parameters = {
+    subject_token: asked.spare[1],
+    subject_token_type: "urn:ietf:params:oauth:token-type:access_token",
+    scope: "packages:read",
+  };
+  const grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+  const narrow = await client.genericGrantRequest(holder, grant, parameters);
+  assert.deepEqual(scopes(await introspect(basic, narrow.access_token)), ["packages:read"]);
+});
