@@ -165,6 +165,15 @@ async fn a_hidden_project_and_a_missing_one_are_named_alike() {
     assert_eq!(ask(&hidden, "other/app").await, ask(&missing, "other/none").await);
     assert_eq!(ask(&hidden, "other/none").await, ask(&missing, "other/app").await);
     assert_eq!(ask(&hidden, "other/none").await["reason"], "token_cap");
+    // By id, too, however it is spelled.
+    let app = world.server.get("/v1/projects/other%2Fapp", world.admin()).await.expect(200).text_at("/id");
+    let none = "018f0000-0000-7000-8000-00000000000A".to_owned();
+    let mut answers = Vec::new();
+    for id in [app, none] {
+        let token = confined(&world, &subject, &json!([detail(&id.to_uppercase(), &["packages:read"])])).await;
+        answers.push(ask(&token, &id.to_lowercase()).await);
+    }
+    assert_eq!(answers[0], answers[1]);
 }
 
 #[tokio::test]

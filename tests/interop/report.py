@@ -1,4 +1,4 @@
-"""What came out: a table for people, JSON for machines, and the table of the docs."""
+"""What came out: a table for people, JSON for machines."""
 
 import json
 import re
@@ -36,11 +36,6 @@ def table(results):
     lines = [["client", *STANDARD, "and"], *map(cells, results)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
-
-
-def markdown(results):
-    lines = [["client", *STANDARD, "and"], ["---"] * (len(STANDARD) + 2), *map(cells, results)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def troubles(results):

@@ -143,17 +143,6 @@ class World:
     def finish(self, token):
         self.rest("POST", f"/v1/jobs/{token.job}/finish", {}, token=self.runner["token"])
 
-    # Asking
-
-    def introspect(self, token, *, project=None, service=None):
-        """What Jobpass itself says of the token in the target, so that a row can tell a client's fault from ours."""
-        service = service or self.service
-        form = {"token": token.text, "project": project or self.target}
-        headers = {"Authorization": basic(service["client_id"], service["client_secret"])}
-        headers["Content-Type"] = "application/x-www-form-urlencoded"
-        body = urllib.parse.urlencode(form).encode()
-        return http("POST", f"{self.url}/oauth/introspect", headers=headers, body=body).json()
-
 
 def _token(answer):
     end = datetime.fromisoformat(answer["expires_at"].replace("Z", "+00:00"))

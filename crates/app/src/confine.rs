@@ -5,9 +5,6 @@ use jobpass_domain::Catalogue;
 use jobpass_domain::authorization_detail::{AuthorizationDetail, MAX_DETAILS, ShownDetail};
 use jobpass_persistence::project;
 
-/// The most permissions in one of them.
-const MAX_PERMISSIONS: usize = 256;
-
 #[derive(Clone, Debug)]
 pub struct DraftDetail {
     /// Path or id.
@@ -35,14 +32,7 @@ impl App {
 
     async fn detail(&self, at: usize, draft: &DraftDetail) -> Result<AuthorizationDetail, Refusal> {
         let pointer = format!("/authorization_details/{at}/permissions");
-        if draft.permissions.len() > MAX_PERMISSIONS {
-            let detail = format!("{}; at most {MAX_PERMISSIONS}", draft.permissions.len());
-            return Err(Refusal::invalid(pointer, "too_many", detail));
-        }
-        let catalogue = self.catalogue_for(&draft.permissions).await?;
-        let permissions = catalogue.parse_all(&draft.permissions).map_err(|(index, unknown)| {
-            Refusal::invalid(format!("{pointer}/{index}"), "unknown_permission", unknown.to_string())
-        })?;
+        let permissions = self.at_most(&pointer, &draft.permissions).await?;
         let project = project::find(self.db.read(), &draft.project).await?.map(|project| project.id);
         Ok(AuthorizationDetail { project, named: draft.project.clone(), permissions })
     }

@@ -12,7 +12,7 @@ use jobpass_domain::project::Project;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::{self, TokenHash};
-use jobpass_domain::{Catalogue, Secret};
+use jobpass_domain::{PermissionSet, Secret};
 use jobpass_persistence::job::{KnownJob, NewJob};
 use jobpass_persistence::job_token::NewToken;
 use jobpass_persistence::pipeline::KnownPipeline;
@@ -90,22 +90,20 @@ impl App {
     /// A cap in its canonical form, `None` for no cap; every entry must be known.
     pub(crate) async fn cap(&self, texts: Option<&[String]>) -> Result<Option<Vec<String>>, Refusal> {
         let Some(texts) = texts else { return Ok(None) };
+        let permissions = self.at_most("/permissions", texts).await?;
+        Ok(Some(self.catalogue().format(permissions)))
+    }
+
+    /// The permissions that limit a token, as they are listed at this pointer.
+    pub(crate) async fn at_most(&self, pointer: &str, texts: &[String]) -> Result<PermissionSet, Refusal> {
         if texts.len() > MAX_CAP {
-            return Err(Refusal::invalid(
-                "/permissions",
-                "too_many",
-                format!("{} entries; at most {MAX_CAP}", texts.len()),
-            ));
+            return Err(Refusal::invalid(pointer, "too_many", format!("{} entries; at most {MAX_CAP}", texts.len())));
         }
         let catalogue = self.catalogue_for(texts).await?;
-        Ok(Some(catalogue.format(parse_cap(&catalogue, texts)?)))
+        catalogue.parse_all(texts).map_err(|(index, unknown)| {
+            Refusal::invalid(format!("{pointer}/{index}"), "unknown_permission", unknown.to_string())
+        })
     }
-}
-
-fn parse_cap(catalogue: &Catalogue, texts: &[String]) -> Result<jobpass_domain::PermissionSet, Refusal> {
-    catalogue.parse_all(texts).map_err(|(index, unknown)| {
-        Refusal::invalid(format!("/permissions/{index}"), "unknown_permission", unknown.to_string())
-    })
 }
 
 /// What can be said without a look at the database.

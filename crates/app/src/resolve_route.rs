@@ -2,12 +2,12 @@
 //! the path, the call and the service agree on. Whatever nobody described is refused here.
 
 use crate::{App, Ask, Refusal, ServiceCaller};
+use jobpass_domain::path::is_same_key;
 use jobpass_domain::route::{Demand, Matched, NoMatch, RoutePath};
 use jobpass_domain::text::Label;
 use jobpass_domain::{Catalogue, PermissionSet, Secret};
 use jobpass_persistence::project;
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// What a service was asked to do, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,7 @@ impl App {
 
     /// Paths and ids name the same project when they lead to it now. Two that lead nowhere are not the same.
     async fn is_same_project(&self, one: &str, other: &str) -> Result<bool, Refusal> {
-        let id = |key: &str| Uuid::parse_str(key).ok();
-        if one == other || (id(one).is_some() && id(one) == id(other)) {
+        if is_same_key(one, other) {
             return Ok(true);
         }
         let one = project::find(self.db.read(), one).await?.map(|project| project.id);

@@ -1,6 +1,7 @@
 //! Authorization details (RFC 9396): what a token is confined to, project by project. Like a cap, they only take away.
 
 use crate::ids::ProjectId;
+use crate::path::is_same_key;
 use crate::permission::PermissionSet;
 
 /// The most details of one token.
@@ -29,7 +30,7 @@ pub struct ShownDetail {
 pub fn leave(details: &[AuthorizationDetail], asked: &str, project: Option<ProjectId>) -> PermissionSet {
     let is_meant = |detail: &&AuthorizationDetail| match (detail.project, project) {
         (Some(meant), Some(project)) => meant == project,
-        (None, None) => detail.named == asked,
+        (None, None) => is_same_key(&detail.named, asked),
         _ => false,
     };
     details.iter().filter(is_meant).fold(PermissionSet::EMPTY, |left, detail| left.union(detail.permissions))

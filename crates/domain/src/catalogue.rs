@@ -151,6 +151,11 @@ impl Catalogue {
         }
     }
 
+    /// What a kept list gives: an entry that is unknown here gives nothing.
+    pub fn known(&self, texts: &[String]) -> PermissionSet {
+        texts.iter().filter_map(|text| self.parse(text).ok()).fold(PermissionSet::EMPTY, PermissionSet::union)
+    }
+
     /// Reads a list, as in a cap: every entry must be known. The error is the index of the first that is not.
     pub fn parse_all<T: AsRef<str>>(&self, texts: &[T]) -> Result<PermissionSet, (usize, UnknownPermission)> {
         texts.iter().enumerate().try_fold(PermissionSet::EMPTY, |set, (index, text)| {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// The longest path, in bytes.
 pub const MAX_PATH: usize = 255;
@@ -22,6 +23,12 @@ pub enum InvalidPath {
     Segment,
     #[error("a segment must not read as a UUID: ids and paths share their place in URLs")]
     LooksLikeId,
+}
+
+/// Whether two keys, each a path or an id, are the same as they are written; an id may be spelled in more than one way.
+pub fn is_same_key(one: &str, other: &str) -> bool {
+    let id = |key: &str| Uuid::parse_str(key).ok();
+    one == other || (id(one).is_some() && id(one) == id(other))
 }
 
 impl Path {

@@ -3,7 +3,6 @@
 use jobpass_domain::Catalogue;
 use jobpass_domain::authorization_detail::{AuthorizationDetail, ShownDetail};
 use jobpass_domain::ids::ProjectId;
-use jobpass_domain::permission::PermissionSet;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -26,15 +25,11 @@ pub(crate) fn columns(details: Option<&[AuthorizationDetail]>, catalogue: &Catal
     details.map(|details| Json(details.iter().map(column).collect()))
 }
 
-/// A permission that is unknown here is not given.
 pub(crate) fn read(columns: Option<&Json<Vec<Columns>>>, catalogue: &Catalogue) -> Option<Vec<AuthorizationDetail>> {
-    let known = |texts: &[String]| {
-        texts.iter().filter_map(|text| catalogue.parse(text).ok()).fold(PermissionSet::EMPTY, PermissionSet::union)
-    };
     let detail = |one: &Columns| AuthorizationDetail {
         project: one.project_id.map(ProjectId),
         named: one.named.clone(),
-        permissions: known(&one.permissions),
+        permissions: catalogue.known(&one.permissions),
     };
     columns.map(|Json(columns)| columns.iter().map(detail).collect())
 }

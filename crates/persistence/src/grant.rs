@@ -7,7 +7,6 @@ use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::glob::Glob;
 use jobpass_domain::grant::{Conditions, Grant, SavedGrant, Selectors, Source, VouchedBy};
 use jobpass_domain::ids::{GrantId, GroupId, ProjectId, UserId};
-use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::place::Place;
 use jobpass_domain::refs::RefPattern;
@@ -41,8 +40,7 @@ impl Columns {
     /// A permission or selector whose resource type is unknown here gives nothing: it is left out of the
     /// permissions, and a selector of it binds nothing that could be held.
     pub(crate) fn into_grant(self, catalogue: &Catalogue) -> Result<Grant> {
-        let known = self.permissions.iter().filter_map(|text| catalogue.parse(text).ok());
-        let permissions = known.fold(PermissionSet::EMPTY, PermissionSet::union);
+        let permissions = catalogue.known(&self.permissions);
         let source = match (self.source_project_id, self.source_group_id) {
             (Some(project), _) => Source::Project(ProjectId(project)),
             (None, group) => Source::group(GroupId(stored(group)?), self.except_ids),

@@ -11,7 +11,6 @@ use jobpass_domain::decision::Target;
 use jobpass_domain::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::{JobToken, Revoked, TokenInfo};
-use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::provenance::CredentialScope;
 use jobpass_domain::provenance::Provenance;
@@ -180,16 +179,13 @@ impl Row {
 
     /// What the decision needs.
     fn facts(&self, catalogue: &Catalogue) -> Result<JobToken> {
-        let known = |texts: &Vec<String>| {
-            texts.iter().filter_map(|text| catalogue.parse(text).ok()).fold(PermissionSet::EMPTY, PermissionSet::union)
-        };
         let revoked = |because: &str| if because == "parent" { Revoked::WithAncestor } else { Revoked::Itself };
         Ok(JobToken {
             id: JobTokenId(stored(self.token_id)?),
             project: ProjectId(stored(self.project_id)?),
             chain: self.source_chain.iter().flatten().copied().map(GroupId).collect(),
             run: self.provenance()?,
-            cap: self.permissions.as_ref().map(known),
+            cap: self.permissions.as_deref().map(|texts| catalogue.known(texts)),
             details: authorization_detail::read(self.details.as_ref(), catalogue),
             audience: self.audience.clone(),
             expires_at: stored(self.expires_at)?,

@@ -3,7 +3,7 @@
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
-from checks import asked, check, refused, scopes
+from checks import asked, check, refused, scopes, the_four
 
 ISSUER = asked["issuer"]
 SERVICE, RUNNER = asked["service"], asked["runner"]
@@ -32,15 +32,7 @@ with check("metadata"):
     # Authlib demands https where RFC 8414 does.
     if ISSUER.startswith("https:"):
         metadata.validate()
-with check("allowed"):
-    answer = introspect(asked["allowed"])
-    assert answer["active"] is True and "packages:read" in scopes(answer)
-with check("denied"):
-    answer = introspect(asked["denied"])
-    assert answer["active"] is True and scopes(answer) == []
-for dead in ("revoked", "expired"):
-    with check(dead):
-        assert introspect(asked[dead]) == {"active": False}
+the_four(introspect)
 with check("client_secret_post"):
     assert introspect(asked["allowed"], "client_secret_post")["active"] is True
 with check("wrong secret"):

@@ -32,3 +32,16 @@ def refused(kind, sees=lambda error: True):
 
 def scopes(answer):
     return answer.get("scope", "").split()
+
+
+def the_four(introspect):
+    """The checks of every row, by whatever asks Jobpass about a token."""
+    with check("allowed"):
+        answer = introspect(asked["allowed"])
+        assert answer["active"] is True and "packages:read" in scopes(answer)
+    with check("denied"):
+        answer = introspect(asked["denied"])
+        assert answer["active"] is True and scopes(answer) == []
+    for dead in ("revoked", "expired"):
+        with check(dead):
+            assert introspect(asked[dead]) == {"active": False}

@@ -2,7 +2,7 @@
 
 import os
 
-from checks import asked, check, refused, scopes
+from checks import asked, check, refused, scopes, the_four
 
 ISSUER = asked["issuer"]
 if ISSUER.startswith("http:"):
@@ -38,15 +38,7 @@ def introspect(token):
     return answer.json()
 
 
-with check("allowed"):
-    answer = introspect(asked["allowed"])
-    assert answer["active"] is True and "packages:read" in scopes(answer)
-with check("denied"):
-    answer = introspect(asked["denied"])
-    assert answer["active"] is True and scopes(answer) == []
-for dead in ("revoked", "expired"):
-    with check(dead):
-        assert introspect(asked[dead]) == {"active": False}
+the_four(introspect)
 with check("Bearer"):
     # The session's own way of using a token: as a service, and as a job that asks who it is.
     service = OAuth2Session(token={"access_token": SERVICE["client_secret"], "token_type": "Bearer"})
