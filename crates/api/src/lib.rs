@@ -13,6 +13,7 @@ mod problem;
 mod registry;
 mod route;
 mod secret_text;
+mod signing_key;
 mod suggestion;
 mod usage;
 
@@ -28,6 +29,7 @@ pub use problem::*;
 pub use registry::*;
 pub use route::*;
 pub use secret_text::SecretText;
+pub use signing_key::*;
 pub use suggestion::*;
 pub use usage::*;
 

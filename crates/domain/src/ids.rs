@@ -57,4 +57,5 @@ ids! {
     CeilingId,
     AuditEventId,
     RouteTableId,
+    SigningKeyId,
 }

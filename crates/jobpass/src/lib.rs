@@ -3,6 +3,7 @@
 mod as_code;
 mod cli;
 mod database;
+mod encryption_key;
 mod import_gitlab;
 mod one_line;
 mod serve;
@@ -16,6 +17,7 @@ pub use settings::{LogFormat, Settings};
 
 use jobpass_persistence::embedded::EmbeddedError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why the server, or one of its commands, cannot do what it was asked: in words for whoever typed it.
@@ -44,6 +46,19 @@ pub enum Failure {
     Import(#[from] import_gitlab::Failure),
     #[error(transparent)]
     AsCode(#[from] as_code::Failure),
+    #[error("--key is 32 bytes in base64, or as 64 hexadecimal digits")]
+    Key,
+    #[error("{}: no encryption key: that is 32 bytes in base64, or as 64 hexadecimal digits", .0.display())]
+    KeyFile(PathBuf),
+    #[error("cannot read the encryption key in {}: {source}", path.display())]
+    KeyUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot make the encryption key {}: {source}; give one by --key-file or --key", path.display())]
+    KeyNotMade { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the database holds signing keys, and the encryption key that they were sealed under is not in {}: put it there, or \
+         give it by --key-file or --key", .0.display()
+    )]
+    KeyMissing(PathBuf),
     #[error("{0}")]
     File(String),
     /// What is wrong with a file, a line each.

@@ -1,9 +1,9 @@
 //! The running server: started, and stopped in the reverse order.
 
 use crate::database::Opened;
-use crate::{Failure, Settings, telemetry};
+use crate::{Failure, Settings, encryption_key, telemetry};
 use axum::Router;
-use jobpass_app::{App, Clock};
+use jobpass_app::{App, Clock, Refusal};
 use jobpass_http::{Config, Server};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,11 +36,13 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app = Arc::new(App::new(opened.db.clone(), clock, settings.for_app()));
-    if let Err(refusal) = app.prepare().await {
-        opened.close().await;
-        return Err(Failure::Database(format!("{refusal:?}")));
-    }
+    let app = match prepare(&settings, &opened, clock).await {
+        Ok(app) => Arc::new(app),
+        Err(failure) => {
+            opened.close().await;
+            return Err(failure);
+        }
+    };
     let issuer = settings.issuer.unwrap_or_else(|| format!("http://{addr}"));
     // Once before anything counts, so that nothing is missed.
     telemetry::metrics();
@@ -53,6 +55,16 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
     let tasks = tokio::spawn(async move { tended.tend(stopped).await });
     tracing::info!("listening on http://{addr}");
     Ok(Running { addr, app, opened, stop, server, stop_tasks, tasks })
+}
+
+async fn prepare(settings: &Settings, opened: &Opened, clock: Clock) -> Result<App, Failure> {
+    let key = encryption_key::find(&settings.keys, &settings.database, &opened.db).await?;
+    let app = App::new(opened.db.clone(), clock, settings.for_app(key));
+    app.prepare().await.map_err(|refusal| match refusal {
+        Refusal::Unavailable(text) | Refusal::Internal(text) => Failure::Database(text),
+        other => Failure::Database(format!("{other:?}")),
+    })?;
+    Ok(app)
 }
 
 async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
