@@ -100,7 +100,9 @@ pub(crate) fn settings(database_url: String) -> Settings {
         #[command(flatten)]
         settings: Settings,
     }
-    let mut settings = Line::parse_from(["test", "--listen", "127.0.0.1:0", "--db-connections", "4", "--key", ENCRYPTION_KEY]).settings;
+    let mut settings =
+        Line::parse_from(["test", "--listen", "127.0.0.1:0", "--db-connections", "4", "--key", ENCRYPTION_KEY])
+            .settings;
     settings.database.database_url = Some(database_url);
     settings
 }

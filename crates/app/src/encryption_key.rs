@@ -30,7 +30,8 @@ impl EncryptionKey {
     /// 32 bytes, as 64 hexadecimal digits or in base64; space around them does not count.
     pub fn parse(text: &str) -> Option<EncryptionKey> {
         let text = text.trim();
-        let bytes = Zeroizing::new(if text.len() == 2 * LENGTH { from_hex(text)? } else { STANDARD.decode(text).ok()? });
+        let bytes =
+            Zeroizing::new(if text.len() == 2 * LENGTH { from_hex(text)? } else { STANDARD.decode(text).ok()? });
         <[u8; LENGTH]>::try_from(bytes.as_slice()).ok().map(|bytes| EncryptionKey(Zeroizing::new(bytes)))
     }
 

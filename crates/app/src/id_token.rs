@@ -64,31 +64,19 @@ pub struct IdToken {
 
 impl App {
     /// Good for ten minutes, and never beyond the end of the job token. `issuer`: our own.
-    pub async fn id_token(
-        &self,
-        holder: &Holder,
-        issuer: &str,
-        request: &IdTokenRequest,
-    ) -> Result<IdToken, Refusal> {
+    pub async fn id_token(&self, holder: &Holder, issuer: &str, request: &IdTokenRequest) -> Result<IdToken, Refusal> {
         check(holder, issuer, &request.audience)?;
-        match self.issue(holder, issuer, request).await? {
-            Some(issued) => Ok(issued),
-            // The key was revoked on another replica a moment ago.
-            None => {
-                self.reload_keys().await?;
-                let issued = self.issue(holder, issuer, request).await?;
-                issued.ok_or_else(|| Refusal::Unavailable("the signing key was revoked".to_owned()))
-            }
+        if let Some(issued) = self.issue(holder, issuer, request).await? {
+            return Ok(issued);
         }
+        // The key was revoked on another replica a moment ago.
+        self.reload_keys().await?;
+        let issued = self.issue(holder, issuer, request).await?;
+        issued.ok_or_else(|| Refusal::Unavailable("the signing key was revoked".to_owned()))
     }
 
     /// `None`: the key that is thought to sign was revoked.
-    async fn issue(
-        &self,
-        holder: &Holder,
-        issuer: &str,
-        request: &IdTokenRequest,
-    ) -> Result<Option<IdToken>, Refusal> {
+    async fn issue(&self, holder: &Holder, issuer: &str, request: &IdTokenRequest) -> Result<Option<IdToken>, Refusal> {
         let signer = self.signer(request.algorithm)?;
         let context = self.context(Actor::JobToken(holder.id()), holder.request);
         self.transaction(context, async |tx: &mut Tx| {
@@ -116,7 +104,11 @@ fn check(holder: &Holder, issuer: &str, audience: &[String]) -> Result<(), Refus
     }
     // What is for us is not for the outside: no reader of CI's tokens here may take our own.
     if audience.is_empty() || audience.iter().any(|one| one == issuer) {
-        return Err(Refusal::invalid("/audience", "audience", "an ID token names whom it is for, and that is not Jobpass"));
+        return Err(Refusal::invalid(
+            "/audience",
+            "audience",
+            "an ID token names whom it is for, and that is not Jobpass",
+        ));
     }
     if let Some(set) = &token.audience
         && !audience.iter().all(|one| set.contains(one))

@@ -46,13 +46,12 @@ impl App {
         let mut held = Vec::with_capacity(stored.len());
         for StoredKey { key, sealed } in stored {
             let Some(sealed) = sealed else { continue };
-            let pair = match open.iter().find(|one| one.key.id == key.id) {
-                Some(one) => Arc::clone(&one.pair),
-                None => {
-                    let private = self.encryption_key()?.open(&sealed, key.id.0.as_bytes());
-                    let private = private.ok_or_else(|| Refusal::Internal(OTHER_KEY.to_owned()))?;
-                    Arc::new(KeyPair::open(key.algorithm, &private)?)
-                }
+            let pair = if let Some(one) = open.iter().find(|one| one.key.id == key.id) {
+                Arc::clone(&one.pair)
+            } else {
+                let private = self.encryption_key()?.open(&sealed, key.id.0.as_bytes());
+                let private = private.ok_or_else(|| Refusal::Internal(OTHER_KEY.to_owned()))?;
+                Arc::new(KeyPair::open(key.algorithm, &private)?)
             };
             held.push(HeldKey { key, pair });
         }

@@ -2,8 +2,8 @@
 
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
-use crate::usage::Usage;
 use crate::keys::Keys;
+use crate::usage::Usage;
 use crate::{Clock, EncryptionKey, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;

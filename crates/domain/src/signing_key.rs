@@ -29,8 +29,7 @@ pub enum SigningAlgorithm {
 
 impl SigningAlgorithm {
     /// What OpenID Connect takes for granted comes first.
-    pub const ALL: [SigningAlgorithm; 3] =
-        [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa];
+    pub const ALL: [SigningAlgorithm; 3] = [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa];
 
     /// As in the `alg` of a token.
     pub const fn name(self) -> &'static str {

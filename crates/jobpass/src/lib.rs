@@ -5,6 +5,7 @@ mod cli;
 mod database;
 mod encryption_key;
 mod import_gitlab;
+mod keys;
 mod one_line;
 mod serve;
 mod settings;
@@ -12,6 +13,7 @@ mod telemetry;
 
 pub use cli::run;
 pub use jobpass_app::Clock;
+pub use jobpass_domain::Secret;
 pub use serve::{Running, start};
 pub use settings::{LogFormat, Settings};
 

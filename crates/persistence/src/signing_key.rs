@@ -84,7 +84,12 @@ pub async fn insert(tx: &mut Tx, key: &SigningKey, sealed: &SealedKey) -> Result
 }
 
 /// When it signs: `until` `None`: until it has a successor.
-pub async fn set_span(tx: &mut Tx, id: SigningKeyId, from: OffsetDateTime, until: Option<OffsetDateTime>) -> Result<()> {
+pub async fn set_span(
+    tx: &mut Tx,
+    id: SigningKeyId,
+    from: OffsetDateTime,
+    until: Option<OffsetDateTime>,
+) -> Result<()> {
     sqlx::query!("update signing_keys set signs_from = $2, signs_until = $3 where id = $1", id.0, from, until)
         .execute(tx.on())
         .await?;

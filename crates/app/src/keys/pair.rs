@@ -35,7 +35,9 @@ impl KeyPair {
     /// Takes a tenth of a second for RSA: not for a thread that answers requests.
     pub(crate) fn generate(algorithm: SigningAlgorithm) -> Result<KeyPair, Refusal> {
         let made = match algorithm {
-            SigningAlgorithm::Rs256 => RsaKeyPair::generate(KeySize::Rsa2048).map(|pair| KeyPair::Rs256(Box::new(pair))),
+            SigningAlgorithm::Rs256 => {
+                RsaKeyPair::generate(KeySize::Rsa2048).map(|pair| KeyPair::Rs256(Box::new(pair)))
+            }
             SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(KeyPair::Es256),
             SigningAlgorithm::EdDsa => Ed25519KeyPair::generate().map(KeyPair::EdDsa),
         };
@@ -116,7 +118,9 @@ impl KeyPair {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map(|()| signature)
             }
-            KeyPair::Es256(pair) => pair.sign(&SystemRandom::new(), message).map(|signature| signature.as_ref().to_vec()),
+            KeyPair::Es256(pair) => {
+                pair.sign(&SystemRandom::new(), message).map(|signature| signature.as_ref().to_vec())
+            }
             KeyPair::EdDsa(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
         };
         signed.map_err(failed("could not sign"))
@@ -142,7 +146,8 @@ mod tests {
             assert_eq!(again.jwk("one"), pair.jwk("one"));
             assert_eq!(jwk(&pair).thumbprint(ThumbprintHash::SHA256).unwrap(), pair.thumbprint());
             let head = URL_SAFE_NO_PAD.encode(json!({ "alg": algorithm.name(), "kid": "one" }).to_string());
-            let message = format!("{head}.{}", URL_SAFE_NO_PAD.encode(r#"{"iss":"i","sub":"s","aud":"a","exp":1,"iat":1}"#));
+            let message =
+                format!("{head}.{}", URL_SAFE_NO_PAD.encode(r#"{"iss":"i","sub":"s","aud":"a","exp":1,"iat":1}"#));
             let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(again.sign(message.as_bytes()).unwrap()));
             let set = JwkSet { keys: vec![jwk(&pair)] };
             assert!(Unverified::parse(&token).unwrap().verify(&set).is_ok(), "{algorithm:?}");

@@ -41,7 +41,8 @@ pub(super) async fn answer(
 fn audience(form: &Form) -> Result<Vec<String>, OAuthDenied> {
     let invalid = |what| OAuthDenied::new("invalid_target", what);
     let named = form.get("audience").map(|name| Label::parse(name.to_owned()).map(String::from)).transpose();
-    let resource = form.get("resource").map(|uri| AudienceUri::parse(uri).map(|uri| uri.as_str().to_owned())).transpose();
+    let resource =
+        form.get("resource").map(|uri| AudienceUri::parse(uri).map(|uri| uri.as_str().to_owned())).transpose();
     let named = named.map_err(|_| invalid("an audience has 1 to 255 bytes, and no control characters"))?;
     let resource = resource.map_err(|_| invalid("a resource is an absolute URI without fragment"))?;
     let mut audience: Vec<_> = named.into_iter().chain(resource).collect();
