@@ -39,4 +39,5 @@ mod routes;
 mod sdk;
 mod suggestions;
 mod token_endpoint;
+mod trust_rules;
 mod usage;
