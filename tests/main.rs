@@ -38,6 +38,7 @@ mod revocation;
 mod routes;
 mod sdk;
 mod suggestions;
+mod tls;
 mod token_endpoint;
 mod trust_rules;
 mod usage;
