@@ -49,10 +49,9 @@ impl Ci {
     /// such a name next.
     pub const fn immutable_claims(self) -> &'static [&'static str] {
         match self {
-            Ci::GitHub => &["repository_id", "repository_owner_id"],
+            Ci::GitHub | Ci::Forgejo => &["repository_id", "repository_owner_id"],
             Ci::GitLab => &["project_id", "namespace_id"],
             Ci::Buildkite => &["pipeline_id", "organization_id"],
-            Ci::Forgejo => &["repository_id", "repository_owner_id"],
             Ci::CircleCi => &["oidc.circleci.com/project-id", "oidc.circleci.com/org-id"],
             Ci::Kubernetes => &["kubernetes.io/serviceaccount/uid"],
         }
