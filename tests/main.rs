@@ -40,5 +40,7 @@ mod routes;
 mod sdk;
 mod signing_keys;
 mod suggestions;
+mod tls;
 mod token_endpoint;
+mod trust_rules;
 mod usage;

@@ -15,6 +15,7 @@ mod route;
 mod secret_text;
 mod signing_key;
 mod suggestion;
+mod trust_rule;
 mod usage;
 
 pub use authorize::*;
@@ -31,6 +32,7 @@ pub use route::*;
 pub use secret_text::SecretText;
 pub use signing_key::*;
 pub use suggestion::*;
+pub use trust_rule::*;
 pub use usage::*;
 
 use serde::de::value::MapAccessDeserializer;

@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// Every claim that an ID token may have, as discovery lists them.
-pub const ID_TOKEN_CLAIMS: [&str; 29] = [
+pub const ID_TOKEN_CLAIMS: [&str; 30] = [
     "iss",
     "sub",
     "aud",
@@ -43,6 +43,7 @@ pub const ID_TOKEN_CLAIMS: [&str; 29] = [
     "job_name",
     "job_token_id",
     "runner_id",
+    "trust_rule_id",
     "minted_by",
     "actor",
     "actor_claimed",
@@ -164,7 +165,8 @@ fn of_job(holder: &Holder) -> Map<String, Value> {
         "job_key": info.job_key,
         "job_name": info.job_name,
         "job_token_id": info.id,
-        "runner_id": info.runner,
+        "runner_id": info.minter.runner_id(),
+        "trust_rule_id": info.minter.trust_rule_id(),
         "minted_by": holder.token.run.minted_by,
         "actor": info.actor,
         "actor_claimed": info.actor_claimed,

@@ -26,6 +26,7 @@ pub fn subject(token: &TokenInfo) -> String {
 mod tests {
     use super::*;
     use crate::ids::{JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
+    use crate::minter::MinterId;
     use crate::pipeline::Trigger;
     use crate::refs::RefType;
     use proptest::prelude::*;
@@ -43,7 +44,7 @@ mod tests {
             job: JobId(id),
             job_key: "4711/build".to_owned(),
             job_name: "build".to_owned(),
-            runner: RunnerId(id),
+            minter: MinterId::Runner(RunnerId(id)),
             ref_name: ref_name.to_owned(),
             ref_type: RefType::Branch,
             sha: "a".repeat(40),
