@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod ceiling;
 pub mod decision;
 pub mod explain;
+pub mod forward_auth;
 pub mod glob;
 pub mod grant;
 pub mod group;

@@ -3,6 +3,7 @@
 
 mod etag;
 mod extract;
+mod forward_auth;
 mod limit;
 mod oauth;
 mod openapi;

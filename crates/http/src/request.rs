@@ -1,6 +1,7 @@
 //! Around every request: its id, its deadline, the limit on failures, and the last touch to an error. What
 //! went wrong inside is logged here, once, and never answered.
 
+use crate::forward_auth;
 use crate::limit::too_many;
 use crate::oauth::OAuthDenied;
 use crate::problem::{Denied, Pending, RequestId};
@@ -69,6 +70,10 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
 /// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
 /// credential at all.
 pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    // Behind a gateway all clients share one address, and each first call without a token is a 401.
+    if forward_auth::is_here(request.uri().path()) {
+        return next.run(request).await;
+    }
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
     // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
