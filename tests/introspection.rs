@@ -549,10 +549,11 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
 
 // ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
 
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("authorization_details", include_str!("authorization_details.rs")),
     ("bearer", include_str!("bearer.rs")),
     ("client_authentication", include_str!("client_authentication.rs")),
+    ("forward_auth", include_str!("forward_auth.rs")),
     ("introspection", include_str!("introspection.rs")),
     ("metadata", include_str!("metadata.rs")),
     ("revocation", include_str!("revocation.rs")),

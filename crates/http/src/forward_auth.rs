@@ -15,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use gateway::Gateway;
 use http::request::Parts;
 use jobpass_app::{Answer, Ask, Refusal};
-use jobpass_domain::Secret;
 use jobpass_domain::forward_auth::{ForwardAuth, Identity, Verdict, verdict};
+use jobpass_domain::{Reason, Secret};
 use presented::presented;
 use reply::Refused;
 use std::collections::BTreeMap;
@@ -99,18 +99,21 @@ async fn decided(api: &Server, gateway: &Gateway, parts: &Parts) -> Result<Respo
         route,
     };
     let answer = api.app.authorize(&gateway.0, &ask).await?;
-    Ok(told(&answer, &ask, set, presented))
+    let own = gateway.0.service.project_path.as_deref();
+    Ok(told(&answer, &ask, (set, own), presented))
 }
 
-fn told(answer: &Answer, ask: &Ask, set: &ForwardAuth, presented: bool) -> Response {
+fn told(answer: &Answer, ask: &Ask, (set, own): (&ForwardAuth, Option<&str>), presented: bool) -> Response {
     let asked = answer.by_route.as_ref().unwrap_or(ask);
     let would_deny = answer.catalogue.expand(answer.decision.would_deny());
     let identity = |who| Identity { who, permissions: &asked.permissions, would_deny: &would_deny };
     match verdict(&answer.decision, presented) {
         Verdict::Pass(reason) => reply::passed(identity(answer.subject.as_ref()), set, reason),
-        Verdict::Anonymous => reply::passed(identity(None), set, jobpass_domain::Reason::Anyone),
+        Verdict::Anonymous => reply::passed(identity(None), set, Reason::Anyone),
         Verdict::NoToken => Refused::no_token().into_response(),
         Verdict::DeadToken(reason) => Refused::dead_token(reason).into_response(),
-        Verdict::Forbidden(reason) => Refused::lacking(answer, asked, reason).into_response(),
+        Verdict::Forbidden(reason) => {
+            Refused::lacking(answer, own.or(asked.project.as_deref()), reason).into_response()
+        }
     }
 }

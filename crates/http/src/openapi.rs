@@ -5,7 +5,9 @@ use crate::router::operations;
 use jobpass_api::{DryRun, NewRouteTable, OAuthError, Problem};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 #[derive(utoipa::OpenApi)]
@@ -48,13 +50,15 @@ fn add_security_schemes(document: &mut OpenApi) {
     let scheme = |scheme, description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())
     };
-    let gateway = ApiKeyValue::with_description("X-Jobpass-Service", "The secret of the service, `jps_…`, beside the client's own token");
+    let gateway = ApiKeyValue::with_description(
+        "X-Jobpass-Service",
+        "The secret of the service, `jps_…`, beside the client's own token",
+    );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("user", scheme(HttpAuthScheme::Bearer, "A user's API token, `jpu_…`"));
     components.add_security_scheme("runner", scheme(HttpAuthScheme::Bearer, "A runner's token, `jpr_…`"));
     components.add_security_scheme("job", scheme(HttpAuthScheme::Bearer, "A job token, `jpj_…`"));
-    components
-        .add_security_scheme("gateway", SecurityScheme::ApiKey(ApiKey::Header(gateway)));
+    components.add_security_scheme("gateway", SecurityScheme::ApiKey(ApiKey::Header(gateway)));
     components
         .add_security_scheme("service", scheme(HttpAuthScheme::Basic, "A service's client id and secret, `jps_…`"));
 }

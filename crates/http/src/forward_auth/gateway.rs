@@ -21,7 +21,9 @@ pub(crate) struct Gateway(pub(super) ServiceCaller);
 impl Gateway {
     pub(super) fn settings(&self) -> Result<&ForwardAuth, Refused> {
         let set = self.0.service.forward_auth.as_ref();
-        set.ok_or_else(|| Refused::forbidden("not_set_up", "this service has no `forward_auth`, so nothing is let through"))
+        set.ok_or_else(|| {
+            Refused::forbidden("not_set_up", "this service has no `forward_auth`, so nothing is let through")
+        })
     }
 }
 

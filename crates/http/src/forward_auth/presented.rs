@@ -17,7 +17,10 @@ pub(super) fn presented(headers: &HeaderMap) -> Result<Option<Secret>, Refused> 
     let mut given = all.filter(|(_, value)| !value.as_bytes().trim_ascii().is_empty());
     let Some((name, value)) = given.next() else { return Ok(None) };
     if given.next().is_some() {
-        return Err(Refused::forbidden("two_tokens", "more than one token in Authorization, Job-Token and Private-Token"));
+        return Err(Refused::forbidden(
+            "two_tokens",
+            "more than one token in Authorization, Job-Token and Private-Token",
+        ));
     }
     let text = value.to_str().unwrap_or_default().trim();
     let token = if name == "authorization" { of_authorization(text) } else { Some(text.to_owned()) };
@@ -79,7 +82,9 @@ mod tests {
 
     #[test]
     fn two_are_none() {
-        for (one, other) in [("authorization", "authorization"), ("authorization", "job-token"), ("job-token", "private-token")] {
+        for (one, other) in
+            [("authorization", "authorization"), ("authorization", "job-token"), ("job-token", "private-token")]
+        {
             assert_eq!(read(&[(one, "jpj_a"), (other, "jpj_a")]), Err(()), "{one} and {other}");
             assert_eq!(read(&[(one, "jpj_a"), (other, "")]), Ok(Some("jpj_a".to_owned())));
         }

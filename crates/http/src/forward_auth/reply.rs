@@ -6,7 +6,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use jobpass_app::{Answer, Ask, Fault};
+use jobpass_app::{Answer, Fault};
 use jobpass_domain::Reason;
 use jobpass_domain::forward_auth::{ForwardAuth, Identity};
 use jobpass_domain::token;
@@ -51,10 +51,10 @@ impl Refused {
     }
 
     /// A live token that may do too little (RFC 6750, section 3.1).
-    pub(super) fn lacking(answer: &Answer, asked: &Ask, reason: Reason) -> Refused {
+    pub(super) fn lacking(answer: &Answer, project: Option<&str>, reason: Reason) -> Refused {
         let missing = answer.catalogue.expand(answer.decision.missing());
         let reason = reason.name();
-        let project = asked.project.as_deref().map_or(String::new(), |project| format!(" on {project}"));
+        let project = project.map_or(String::new(), |project| format!(" on {project}"));
         let text = format!("this job's token lacks {}{project} ({reason})", missing.join(", "));
         let scope = missing.join(" ");
         let challenge = format!("Bearer realm=\"jobpass\", error=\"insufficient_scope\", scope=\"{scope}\"");
@@ -122,4 +122,40 @@ fn instead_of(response: &Response) -> Response {
         verdict.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_goes_wrong_is_one_of_the_three() {
+        for (status, reason) in
+            [(404, "bad_source"), (405, "internal"), (429, "internal"), (500, "internal"), (503, "unavailable")]
+        {
+            let mut broken = StatusCode::from_u16(status).unwrap().into_response();
+            broken.headers_mut().insert("x-request-id", HeaderValue::from_static("1"));
+            broken.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            let verdict = instead_of(&broken);
+            assert_eq!(verdict.status(), StatusCode::FORBIDDEN);
+            assert_eq!(
+                (&verdict.headers()[REASON], &verdict.headers()["x-request-id"]),
+                (&HeaderValue::from_static(reason), &HeaderValue::from_static("1"))
+            );
+            assert_eq!(verdict.headers()[CONTENT_TYPE], "text/plain; charset=utf-8");
+            assert_eq!(verdict.headers().contains_key(RETRY_AFTER), status == 503);
+        }
+    }
+
+    #[test]
+    fn where_that_holds() {
+        for (path, here) in [
+            ("/v1/forward-auth", true),
+            ("/v1/forward-auth/x/y", true),
+            ("/v1/forward-authority", false),
+            ("/v1/x", false),
+        ] {
+            assert_eq!(is_here(path), here, "{path}");
+        }
+    }
 }
