@@ -3,6 +3,7 @@
 
 use crate::support::{Reply, Server, Wire, World, exchange, merge};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use time::Duration;
 
 const IDENTITY: [&str; 10] = [
@@ -74,8 +75,11 @@ fn by_headers() -> Value {
 /// Sent as it is; what comes back is one of the three answers, whole in every respect.
 async fn call(server: &Server, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
     let addr = server.running.addr;
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n{headers}\r\n");
+    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    head.push_str("\r\n");
     let reply = exchange(addr, head, vec![]).await;
     check(&reply);
     reply

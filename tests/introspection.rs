@@ -549,7 +549,7 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
 
 // ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
 
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("authorization_details", include_str!("authorization_details.rs")),
     ("bearer", include_str!("bearer.rs")),
     ("client_authentication", include_str!("client_authentication.rs")),
@@ -557,6 +557,7 @@ const SOURCES: [(&str, &str); 8] = [
     ("introspection", include_str!("introspection.rs")),
     ("metadata", include_str!("metadata.rs")),
     ("revocation", include_str!("revocation.rs")),
+    ("tls", include_str!("tls.rs")),
     ("token_endpoint", include_str!("token_endpoint.rs")),
 ];
 const TABLE: &str = include_str!("../docs/rfc.md");
