@@ -14,6 +14,7 @@ mod registry;
 mod route;
 mod secret_text;
 mod suggestion;
+mod trust_rule;
 mod usage;
 
 pub use authorize::*;
@@ -29,6 +30,7 @@ pub use registry::*;
 pub use route::*;
 pub use secret_text::SecretText;
 pub use suggestion::*;
+pub use trust_rule::*;
 pub use usage::*;
 
 use serde::de::value::MapAccessDeserializer;
