@@ -210,9 +210,7 @@ fn modules() -> BTreeMap<String, String> {
     let files = std::fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path());
     let sources = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
     sources
-        .map(|file| {
-            (file.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap())
-        })
+        .map(|file| (file.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap()))
         .collect()
 }
 
