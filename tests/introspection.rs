@@ -1,5 +1,5 @@
 //! RFC 7662 clause by clause, and what the design adds to it: an answer is for one project, for one
-//! service, and no longer than it may be relied on. At the end: `docs/rfc.md` names no test that is not there.
+//! service, and no longer than it may be relied on.
 
 use crate::support::{Reply, START, World, http_client, settings};
 use jobpass_domain::token::{Hour, generate_job_token};
@@ -546,6 +546,7 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
     assert_eq!(told(&world.runner, "2", "nobody").await, (None, Some(json!("nobody"))));
     assert_eq!(told(&other, "3", "developer").await, (None, Some(json!("developer"))));
 }
+<<<<<<< HEAD
 
 // ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
 
@@ -583,3 +584,5 @@ fn every_test_of_a_clause_is_in_the_table() {
         }
     }
 }
+=======
+>>>>>>> main

@@ -45,6 +45,7 @@ mod revoke;
 mod rotate_keys;
 mod run;
 mod set_ceilings;
+mod set_forward_auth;
 mod set_instance;
 mod suggest;
 mod usage;
@@ -79,5 +80,6 @@ pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse, UnknownWhat
 pub use resolve_route::AskedRoute;
 pub use run::{App, Health, Limits, Settings};
 pub use set_ceilings::DraftCeiling;
+pub use set_forward_auth::ForwardAuthChange;
 pub use set_instance::Instance;
 pub use suggest::{Basis, Choice, SetApart, Suggested, Suggestion, Suggestions, Unnamed};

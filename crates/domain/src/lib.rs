@@ -8,6 +8,7 @@ pub mod ceiling;
 pub mod claims;
 pub mod decision;
 pub mod explain;
+pub mod forward_auth;
 pub mod glob;
 pub mod grant;
 pub mod group;

@@ -16,7 +16,7 @@ pub use cli::run;
 pub use jobpass_app::Clock;
 pub use jobpass_domain::Secret;
 pub use serve::{Running, start};
-pub use settings::{LogFormat, Settings};
+pub use settings::{ClientAddressHeader, LogFormat, Settings};
 pub use tls::Unusable;
 
 use jobpass_persistence::embedded::EmbeddedError;

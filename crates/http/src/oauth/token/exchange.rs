@@ -2,6 +2,7 @@
 
 use super::id_token::{self, ID_TOKEN};
 use crate::extract::request_id;
+use crate::limit::prove;
 use crate::oauth::OAuthDenied;
 use crate::oauth::form::Form;
 use crate::render;
@@ -44,6 +45,7 @@ async fn narrower(server: &Server, parts: &Parts, form: &Form, subject: &str) ->
         audience: audience(form)?,
     };
     let holder = server.app.holder(subject, request_id(parts)).await.map_err(subject_refused)?;
+    prove(parts);
     let now = server.app.clock().now();
     let answer = |minted: &Minted| Rendered {
         etag: None,
