@@ -380,6 +380,16 @@ CREATE TABLE public.projects (
     CONSTRAINT projects_visibility_check CHECK ((visibility = ANY (ARRAY['private'::text, 'internal'::text, 'public'::text])))
 );
 
+CREATE TABLE public.registry_authority (
+    singleton boolean DEFAULT true NOT NULL,
+    id uuid NOT NULL,
+    certificate bytea NOT NULL,
+    wrapped_key bytea NOT NULL,
+    sealed bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT registry_authority_singleton_check CHECK (singleton)
+);
+
 CREATE TABLE public.resource_types (
     slot smallint NOT NULL,
     name text NOT NULL,
@@ -613,6 +623,9 @@ ALTER TABLE ONLY public.projects
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.registry_authority
+    ADD CONSTRAINT registry_authority_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.resource_types
     ADD CONSTRAINT resource_types_name_key UNIQUE (name);

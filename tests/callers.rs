@@ -315,6 +315,8 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "openid_configuration" => call("/.well-known/openid-configuration"),
         "oauth_authorize" => call("/oauth/authorize"),
         "oauth_key_set" => call("/oauth/jwks"),
+        "oauth_registry_token" => call(format!("/oauth/registry-token?service={}", make.world.service.0)),
+        "oauth_registry_authority" => call("/oauth/registry-authority.pem"),
 
         "audit_event_list" => call("/v1/audit-events?project=acme%2Fweb"),
         "healthz" => call("/healthz"),

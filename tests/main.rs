@@ -36,6 +36,7 @@ mod metadata;
 mod minting;
 mod races;
 mod registry;
+mod registry_token;
 mod rehearsal;
 mod revocation;
 mod routes;

@@ -3,6 +3,7 @@
 use crate::SecretText;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use time::OffsetDateTime;
 
 /// RFC 7662, section 2.2. An inactive one is exactly `{"active":false}`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -94,6 +95,20 @@ pub struct TokenResponse {
     /// RFC 9396, section 7: as granted; absent: the token is not confined to projects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<Vec<AuthorizationDetail>>,
+}
+
+/// As clients of the Docker Registry v2 token protocol read it: some take `token`, others `access_token`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RegistryToken {
+    pub token: SecretText,
+    pub access_token: SecretText,
+    /// What was granted, of what was asked.
+    pub scope: String,
+    /// Seconds.
+    pub expires_in: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued_at: OffsetDateTime,
 }
 
 /// RFC 8414, section 2.

@@ -77,7 +77,7 @@ impl App {
         request: Uuid,
     ) -> Result<ServiceCaller, Refusal> {
         let parsed = self.expect_kind(secret, Kind::Service).await?;
-        let id = client_id.map(|text| client(text).ok_or(Refusal::BadCredential)).transpose()?;
+        let id = client_id.map(|text| self::client_id(text).ok_or(Refusal::BadCredential)).transpose()?;
         let service =
             caller::service(self.db.read(), id, parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
         Ok(ServiceCaller { service, request })
@@ -117,7 +117,7 @@ impl App {
 }
 
 /// A client id as it was issued: 32 lower-case hexadecimal digits.
-fn client(text: &str) -> Option<ServiceId> {
+pub fn client_id(text: &str) -> Option<ServiceId> {
     let id = Uuid::try_parse(text).ok()?;
     (id.simple().to_string() == text).then_some(ServiceId(id))
 }

@@ -1,10 +1,9 @@
 //! ID tokens: what a job shows to a cloud or a vault outside, instead of a stored secret. It says who the job is, and opens
 //! nothing of Jobpass.
 
+use crate::jws::sign;
 use crate::keys::HeldKey;
 use crate::{App, Holder, Refusal};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jobpass_domain::Secret;
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::id_token::subject;
@@ -89,7 +88,8 @@ impl App {
             let expires_at = holder.token.expires_at.min(now + LONGEST_TOKEN);
             let mut claims = of_job(holder);
             claims.extend(of_token(issuer, &request.audience, id, now, expires_at));
-            let jwt = sign(&signer, &claims)?;
+            let head = json!({ "alg": signer.key.algorithm.name(), "kid": signer.key.kid, "typ": "JWT" });
+            let jwt = sign(&signer.pair, &head, &Value::Object(claims))?;
             tx.audit(&event(holder, id, &signer, request)).await?;
             Ok(Some(IdToken { jwt, expires_at }))
         })
@@ -180,17 +180,6 @@ fn members(object: Value) -> Map<String, Value> {
         Value::Object(members) => members,
         _ => Map::new(),
     }
-}
-
-/// RFC 7515, section 3.1.
-fn sign(signer: &HeldKey, claims: &Map<String, Value>) -> Result<Secret, Refusal> {
-    let head = json!({ "alg": signer.key.algorithm.name(), "kid": signer.key.kid, "typ": "JWT" });
-    let encode = |part: String| URL_SAFE_NO_PAD.encode(part);
-    let mut jwt = format!("{}.{}", encode(head.to_string()), encode(Value::Object(claims.clone()).to_string()));
-    let signature = signer.pair.sign(jwt.as_bytes())?;
-    jwt.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-    Ok(Secret::new(jwt))
 }
 
 fn event(holder: &Holder, id: Uuid, signer: &HeldKey, request: &IdTokenRequest) -> Change {

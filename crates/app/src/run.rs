@@ -3,6 +3,7 @@
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
 use crate::keys::Keys;
+use crate::registry_authority::Authority;
 use crate::usage::Usage;
 use crate::{Clock, EncryptionKey, Refusal};
 use jobpass_domain::Catalogue;
@@ -13,7 +14,7 @@ use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
 use jobpass_persistence::{Context, Db, Tx, resource_type};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
@@ -76,6 +77,7 @@ pub struct App {
     health: RwLock<Health>,
     pub(crate) usage: Usage,
     pub(crate) keys: Keys,
+    pub(crate) registry_authority: OnceLock<Authority>,
 }
 
 /// Whether this replica can answer.
@@ -99,6 +101,7 @@ impl App {
             health,
             usage: Usage::default(),
             keys: Keys::default(),
+            registry_authority: OnceLock::new(),
         }
     }
 
@@ -168,6 +171,7 @@ impl App {
         self.beat().await?;
         self.reload_catalogue().await?;
         self.tend_keys().await?;
+        self.open_registry_authority().await?;
         self.sweep().await
     }
 

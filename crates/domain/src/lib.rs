@@ -27,6 +27,7 @@ pub mod project;
 pub mod provenance;
 pub mod reason;
 pub mod refs;
+pub mod registry_scope;
 pub mod replay;
 pub mod role;
 pub mod route;

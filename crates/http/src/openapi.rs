@@ -173,10 +173,11 @@ fn add_security(operation: &mut Operation, path: &str) {
         | "openid_configuration"
         | "oauth_key_set"
         | "oauth_authorize"
+        | "oauth_registry_authority"
         | "leaked_token_report"
         | "oauth_token" => return,
         "job_token_mint" | "job_heartbeat" | "job_finish" | "pipeline_finish" => &["runner"],
-        "job_token_narrow" | "job_token_self" | "job_token_give_up" => &["job"],
+        "job_token_narrow" | "job_token_self" | "job_token_give_up" | "oauth_registry_token" => &["job"],
         "authorize" | "oauth_introspect" => &["service"],
         "oauth_revoke" => &["runner", "job"],
         "forward_auth" => &["gateway"],

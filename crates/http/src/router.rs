@@ -6,7 +6,7 @@
 )]
 
 use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
-use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, revoke::*, token::*};
+use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, registry_token::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
@@ -105,6 +105,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(openid_configuration))
         .routes(routes!(oauth_authorize))
         .routes(routes!(oauth_key_set))
+        .routes(routes!(oauth_registry_token))
+        .routes(routes!(oauth_registry_authority))
         // record and operations
         .routes(routes!(audit_event_list))
         .routes(routes!(healthz))

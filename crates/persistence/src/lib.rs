@@ -19,6 +19,7 @@ pub mod member;
 pub mod pipeline;
 pub mod project;
 pub mod question;
+pub mod registry_authority;
 pub mod resource_type;
 pub mod route_table;
 pub mod runner;

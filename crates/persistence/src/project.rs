@@ -100,6 +100,13 @@ pub async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<Project>>
     .transpose()
 }
 
+/// Which of these paths is a project's; the longest, if several are.
+pub async fn longest(db: impl PgExecutor<'_>, paths: &[String]) -> Result<Option<String>> {
+    let found =
+        sqlx::query_scalar!("select path from projects where path = any($1) order by length(path) desc limit 1", paths);
+    Ok(found.fetch_optional(db).await?)
+}
+
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
     sqlx::query!("select id from projects where id = $1 for update", id.0).fetch_optional(tx.on()).await?;

@@ -7,6 +7,7 @@ mod form;
 pub(crate) mod introspect;
 pub(crate) mod key_set;
 pub(crate) mod metadata;
+pub(crate) mod registry_token;
 pub(crate) mod revoke;
 pub(crate) mod token;
 
