@@ -28,10 +28,11 @@ struct Call {
     form: Option<Vec<(&'static str, String)>>,
     if_match: bool,
     yaml: Option<&'static str>,
+    headers: Vec<(&'static str, String)>,
 }
 
 fn call(path: impl Into<String>) -> Call {
-    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None }
+    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None, headers: vec![] }
 }
 
 impl Call {
@@ -88,8 +89,27 @@ impl Maker<'_> {
         id(&self.make("/v1/runners", json!({ "name": "r", "project": "acme/web" })).await)
     }
 
+    /// One that waits for its time.
+    async fn signing_key(&self) -> String {
+        let server = &self.world.server;
+        let keys = server.post("/v1/signing-keys/rotate", self.world.admin(), json!({ "algorithm": "EdDSA" })).await;
+        let keys = keys.expect(200).json["items"].as_array().unwrap().clone();
+        id(keys.iter().find(|key| key["algorithm"] == "EdDSA" && key["phase"] == "published").unwrap())
+    }
+
     async fn service(&self) -> String {
         self.make("/v1/services", json!({ "name": "s" })).await["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// A service whose gateway lets through whoever may read packages of a project that grants it to `acme/web`.
+    async fn gateway(&self) -> (String, String) {
+        let path = self.project().await;
+        self.make(&format!("{path}/grants"), new_grant()).await;
+        let project = format!("acme/p{}", self.n);
+        let set = json!({ "source": "fixed", "permissions": ["packages:read"] });
+        let made = self.make("/v1/services", json!({ "name": "s", "project": project, "forward_auth": set })).await;
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("client_id"), text("client_secret"))
     }
 
     async fn secret(&self, of: &str) -> String {
@@ -225,6 +245,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "runner_secret_delete" => call(make.secret(&format!("runners/{}", make.runner().await)).await),
         "runner_revoke_tokens" => call(format!("/v1/runners/{}/revoke-tokens", make.runner().await)).json(json!({})),
 
+        "signing_keys_read" => call("/v1/signing-keys"),
+        "signing_keys_rotate" => call("/v1/signing-keys/rotate").json(json!({ "algorithm": "ES256" })),
+        "signing_key_revoke" => call(format!("/v1/signing-keys/{}/revoke", make.signing_key().await)).json(json!({})),
         "trust_rule_list" => call(format!("{web}/trust-rules")),
         "trust_rule_create" => call(format!("{web}/trust-rules")).json(new_trust_rule()),
         "trust_rule_read" => call(make.trust_rule().await),
@@ -277,6 +300,10 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
             call("/v1/authorize")
                 .json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
         }
+        "forward_auth" => {
+            let (client_id, secret) = make.gateway().await;
+            Call { headers: vec![("x-jobpass-service", secret)], ..call(format!("/v1/forward-auth/{client_id}")) }
+        }
         "oauth_introspect" => call("/oauth/introspect").form(&[("token", &field(&make.minted().await, "token"))]),
         "oauth_revoke" => call("/oauth/revoke").form(&[("token", &field(&make.minted().await, "token"))]),
         "oauth_token" => call("/oauth/token").form(&[
@@ -285,6 +312,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
             ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
         ]),
         "oauth_metadata" => call("/.well-known/oauth-authorization-server"),
+        "openid_configuration" => call("/.well-known/openid-configuration"),
+        "oauth_authorize" => call("/oauth/authorize"),
+        "oauth_key_set" => call("/oauth/jwks"),
 
         "audit_event_list" => call("/v1/audit-events?project=acme%2Fweb"),
         "healthz" => call("/healthz"),
@@ -320,6 +350,9 @@ async fn send(method: &str, call: Call, token: Option<String>, world: &World) ->
     }
     if call.if_match {
         request = request.header("if-match", "*");
+    }
+    for (name, value) in call.headers {
+        request = request.header(name, value);
     }
     if let Some(body) = call.body {
         request = request.json(&body);

@@ -5,19 +5,21 @@
     reason = "routes! needs what utoipa puts beside each handler; not linted in tests, so no expect"
 )]
 
-use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
+use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
+use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, configuration::*, explain::*, grant::*, group::*,
     health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*,
-    service::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use jobpass_app::Refusal;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -28,7 +30,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 /// Every operation, in the order in which the documentation shows them.
 pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(ApiDoc::openapi())
+    let documented = OpenApiRouter::with_openapi(ApiDoc::openapi())
         // what can be permitted
         .routes(routes!(catalogue_read))
         .routes(routes!(resource_create))
@@ -58,6 +60,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(service_read, service_update, service_delete))
         .routes(routes!(service_secret_list, service_secret_create))
         .routes(routes!(service_secret_delete))
+        // keys
+        .routes(routes!(signing_keys_read))
+        .routes(routes!(signing_keys_rotate))
+        .routes(routes!(signing_key_revoke))
         // grants
         .routes(routes!(project_grant_list, project_grant_create, project_grant_replace))
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))
@@ -96,11 +102,15 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(oauth_revoke))
         .routes(routes!(oauth_token))
         .routes(routes!(oauth_metadata))
+        .routes(routes!(openid_configuration))
+        .routes(routes!(oauth_authorize))
+        .routes(routes!(oauth_key_set))
         // record and operations
         .routes(routes!(audit_event_list))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
-        .routes(routes!(metrics))
+        .routes(routes!(metrics));
+    every_path(documented, routes!(forward_auth))
 }
 
 /// The API with its documentation, for a server to serve.
@@ -108,12 +118,14 @@ pub fn router(server: Arc<Server>) -> Router {
     let (operations, document) = operations().split_for_parts();
     let document = openapi::complete(document);
     operations
+        .route("/.well-known/oauth-authorization-server/{*path}", get(oauth_metadata_below))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(async || Denied::NoRoute)
         .method_not_allowed_fallback(async || Denied::MethodNotAllowed)
         .layer(from_fn_with_state(Arc::clone(&server), limit_failures))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&server), name_request))
+        .layer(from_fn(only_verdicts))
         .with_state(server)
 }
 
