@@ -5,6 +5,7 @@ pub mod audit;
 pub mod authorization_detail;
 pub mod catalogue;
 pub mod ceiling;
+pub mod claim_map;
 pub mod claims;
 pub mod decision;
 pub mod explain;
