@@ -2,8 +2,9 @@
 
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::issuer_keys::IssuerKeys;
 use crate::usage::Usage;
-use crate::{Clock, Refusal};
+use crate::{Clock, IssuerSettings, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
@@ -32,6 +33,8 @@ pub struct Settings {
     /// For how many days usage is kept.
     pub usage_retention_days: u16,
     pub limits: Limits,
+    /// How issuers of other CIs are reached.
+    pub issuers: IssuerSettings,
 }
 
 /// The most of each; what goes beyond is refused, with the limit and the count.
@@ -48,7 +51,12 @@ pub struct Limits {
 impl Default for Settings {
     fn default() -> Settings {
         let limits = Limits { grants: MAX_GRANTS, ceilings: MAX_CEILINGS, patterns: MAX_LIST };
-        Settings { max_job_timeout: Duration::DAY, usage_retention_days: USAGE_RETENTION_DAYS, limits }
+        Settings {
+            max_job_timeout: Duration::DAY,
+            usage_retention_days: USAGE_RETENTION_DAYS,
+            limits,
+            issuers: IssuerSettings::default(),
+        }
     }
 }
 
@@ -63,6 +71,7 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) issuer_keys: IssuerKeys,
 }
 
 /// Whether this replica can answer.
@@ -76,6 +85,7 @@ pub enum Health {
 impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
+        let issuer_keys = IssuerKeys::new(&settings.issuers);
         App {
             db,
             clock,
@@ -85,6 +95,7 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            issuer_keys,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod pipeline;
 pub mod place;
 pub mod project;
 pub mod provenance;
+pub mod public_address;
 pub mod reason;
 pub mod refs;
 pub mod replay;
