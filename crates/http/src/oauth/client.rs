@@ -4,6 +4,7 @@
 use super::OAuthDenied;
 use super::form::Form;
 use crate::extract::{Presented, presented, request_id};
+use crate::limit::claim;
 use crate::server::Server;
 use http::request::Parts;
 use jobpass_app::{Holder, Refusal, RunnerCaller, ServiceCaller};
@@ -23,6 +24,9 @@ pub(super) struct Proof {
 pub(super) fn proof(parts: &Parts, form: &Form) -> Result<Option<Proof>, OAuthDenied> {
     let request = request_id(parts);
     let header = presented(parts).map_err(OAuthDenied::invalid_request)?;
+    if let Some(id) = form.get("client_id") {
+        claim(parts, id);
+    }
     let posted = form.get("client_secret");
     match (header, posted) {
         (Presented::Unreadable, _) => Err(OAuthDenied::invalid_client(false)),
