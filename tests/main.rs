@@ -24,6 +24,7 @@ mod configuration;
 mod decisions;
 mod derived;
 mod explain;
+mod forward_auth;
 mod grants;
 mod idempotency;
 mod import_gitlab;
