@@ -4,6 +4,7 @@ mod as_code;
 mod cli;
 mod database;
 mod import_gitlab;
+mod issuers;
 mod one_line;
 mod serve;
 mod settings;
@@ -45,6 +46,8 @@ pub enum Failure {
     Database(String),
     #[error("--issuer must be an http(s) URL without query, fragment or trailing slash")]
     Issuer,
+    #[error("--issuer-ca-file: {0}")]
+    IssuerCa(String),
     #[error("--max-job-timeout-secs is from 1 to 604800 (7 days)")]
     MaxJobTimeout,
     #[error(transparent)]

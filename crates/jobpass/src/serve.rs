@@ -43,6 +43,7 @@ pub struct Running {
 /// Starts everything, and answers once requests are answered.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure> {
     settings.check()?;
+    let for_app = settings.for_app()?;
     let tls = settings.tls.pair()?.map(|pair| Tls::load(pair, &clock)).transpose()?;
     // First, so that a taken port is told before anything is started.
     let listener = TcpListener::bind(settings.listen)
@@ -50,7 +51,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app = Arc::new(App::new(opened.db.clone(), clock.clone(), settings.for_app()));
+    let app = Arc::new(App::new(opened.db.clone(), clock.clone(), for_app));
     if let Err(refusal) = app.prepare().await {
         opened.close().await;
         return Err(Failure::Database(format!("{refusal:?}")));

@@ -1,6 +1,7 @@
 //! Every setting, as a flag or a `JOBPASS_…` variable, each with a default that works.
 
 use crate::Failure;
+use crate::issuers::IssuerArgs;
 use crate::tls::Pair;
 use clap::{Args, ValueEnum};
 use jobpass_app::Limits;
@@ -56,6 +57,9 @@ pub struct Settings {
     /// The most patterns in one condition, selector or protection, and entries in one `except`
     #[arg(long, env = "JOBPASS_MAX_PATTERNS", default_value_t = MAX_LIST)]
     pub max_patterns: usize,
+
+    #[command(flatten)]
+    pub issuers: IssuerArgs,
 
     /// How log lines are written
     #[arg(long, env = "JOBPASS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -163,13 +167,14 @@ impl Settings {
     }
 
     /// What the use cases need of them.
-    pub(crate) fn for_app(&self) -> jobpass_app::Settings {
+    pub(crate) fn for_app(&self) -> Result<jobpass_app::Settings, Failure> {
         let limits = Limits { grants: self.max_grants, ceilings: self.max_ceilings, patterns: self.max_patterns };
-        jobpass_app::Settings {
+        Ok(jobpass_app::Settings {
             max_job_timeout: self.max_job_timeout(),
             usage_retention_days: self.usage_retention_days,
             limits,
-        }
+            issuers: self.issuers.for_app()?,
+        })
     }
 
     fn max_job_timeout(&self) -> Duration {
