@@ -1,3 +1,4 @@
+
 CREATE FUNCTION public.drop_expired_partitions(moment timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
@@ -130,15 +131,6 @@ begin
     end if;
     return null;
 end $$;
-
-CREATE TABLE public._sqlx_migrations (
-    version bigint NOT NULL,
-    description text NOT NULL,
-    installed_on timestamp with time zone DEFAULT now() NOT NULL,
-    success boolean NOT NULL,
-    checksum bytea NOT NULL,
-    execution_time bigint NOT NULL
-);
 
 CREATE TABLE public.audit_events (
     at timestamp with time zone NOT NULL,
@@ -444,6 +436,26 @@ CREATE TABLE public.services (
     CONSTRAINT services_forward_auth CHECK ((jsonb_typeof(forward_auth) = 'object'::text))
 );
 
+CREATE TABLE public.signing_keys (
+    id uuid NOT NULL,
+    kid text NOT NULL,
+    algorithm text NOT NULL,
+    wrapped_key bytea,
+    sealed bytea,
+    published_at timestamp with time zone NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    signs_until timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT signing_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['RS256'::text, 'ES256'::text, 'EdDSA'::text]))),
+    CONSTRAINT signing_keys_published_first CHECK ((published_at <= signs_from)),
+    CONSTRAINT signing_keys_sealed CHECK ((num_nonnulls(wrapped_key, sealed) =
+CASE
+    WHEN (revoked_at IS NULL) THEN 2
+    ELSE 0
+END)),
+    CONSTRAINT signing_keys_signs CHECK ((signs_from <= signs_until))
+);
+
 CREATE TABLE public.trust_rules (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -534,9 +546,6 @@ CREATE TABLE public.users (
     created_at timestamp with time zone NOT NULL
 );
 
-ALTER TABLE ONLY public._sqlx_migrations
-    ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
-
 ALTER TABLE ONLY public.audit_events
     ADD CONSTRAINT audit_events_pkey PRIMARY KEY (at, id);
 
@@ -623,6 +632,12 @@ ALTER TABLE ONLY public.secrets
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.signing_keys
+    ADD CONSTRAINT signing_keys_kid_key UNIQUE (kid);
+
+ALTER TABLE ONLY public.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.trust_rules
     ADD CONSTRAINT trust_rules_pkey PRIMARY KEY (id);

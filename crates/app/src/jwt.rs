@@ -45,6 +45,7 @@ pub(crate) enum BadJwt {
     #[error("is not meant for this issuer")]
     Audience,
     #[error("is of another subject")]
+    #[expect(dead_code, reason = "what `private_key_jwt` will ask")]
     Subject,
     #[error("has expired")]
     Expired,
@@ -121,6 +122,7 @@ impl<'t> Unverified<'t> {
     }
 
     /// Who it claims to speak of; the same holds.
+    #[expect(dead_code, reason = "what `private_key_jwt` will ask")]
     pub(crate) fn claimed_subject(&self) -> Option<&str> {
         self.claims.text("sub")
     }

@@ -3,12 +3,14 @@
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
 use crate::issuer_keys::IssuerKeys;
+use crate::keys::Keys;
 use crate::usage::Usage;
-use crate::{Clock, IssuerSettings, Refusal};
+use crate::{Clock, EncryptionKey, IssuerSettings, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
+use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
 use jobpass_persistence::{Context, Db, Tx, resource_type};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -35,6 +37,10 @@ pub struct Settings {
     pub limits: Limits,
     /// How issuers of other CIs are reached.
     pub issuers: IssuerSettings,
+    /// What private keys are sealed under; `None`: this process signs nothing.
+    pub encryption_key: Option<EncryptionKey>,
+    /// How long a key signs before its successor does.
+    pub key_rotation: Duration,
 }
 
 /// The most of each; what goes beyond is refused, with the limit and the count.
@@ -56,6 +62,8 @@ impl Default for Settings {
             usage_retention_days: USAGE_RETENTION_DAYS,
             limits,
             issuers: IssuerSettings::default(),
+            encryption_key: None,
+            key_rotation: Duration::days(KEY_ROTATION_DAYS.into()),
         }
     }
 }
@@ -72,6 +80,7 @@ pub struct App {
     health: RwLock<Health>,
     pub(crate) usage: Usage,
     pub(crate) issuer_keys: IssuerKeys,
+    pub(crate) keys: Keys,
 }
 
 /// Whether this replica can answer.
@@ -96,6 +105,7 @@ impl App {
             health,
             usage: Usage::default(),
             issuer_keys,
+            keys: Keys::default(),
         }
     }
 
@@ -164,10 +174,11 @@ impl App {
     pub async fn prepare(&self) -> Result<(), Refusal> {
         self.beat().await?;
         self.reload_catalogue().await?;
+        self.tend_keys().await?;
         self.sweep().await
     }
 
-    /// Follows the database's clock, drops what has expired, and writes what was counted; until told to stop.
+    /// Follows the database's clock and keys, drops what has expired, and writes what was counted; until told to stop.
     /// What is under way is brought to its end.
     pub async fn tend(&self, stop: watch::Receiver<()>) {
         tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop));
@@ -180,6 +191,8 @@ impl App {
                 _ = heartbeat.tick() => {
                     if let Err(refusal) = self.beat().await {
                         tracing::debug!(?refusal, "heartbeat");
+                    } else if let Err(refusal) = self.tend_keys().await {
+                        tracing::warn!(?refusal, "could not tend the signing keys; trying again");
                     }
                 }
                 _ = sweep.tick() => {

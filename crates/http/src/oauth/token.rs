@@ -2,6 +2,7 @@
 //! itself proves must do so rightly.
 
 mod exchange;
+mod id_token;
 mod trusted;
 
 use super::OAuthDenied;
@@ -39,10 +40,13 @@ pub(crate) struct ExchangeForm {
     authorization_details: Option<String>,
     /// An absolute URI (RFC 8707); absent: the audience of the subject token.
     resource: Option<String>,
+    /// Of an ID token: any name that its reader expects.
     audience: Option<String>,
+    /// Of an ID token: `RS256`, `ES256` or `EdDSA`; absent: `RS256`.
+    id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one, or an ID token of a trusted CI for a job token
+/// Exchange a job token for a narrower one or for an ID token, or a trusted CI's ID token for a job token
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
     request_body(content = ExchangeForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]
