@@ -81,10 +81,10 @@ async fn keys_are_fetched_once_and_kept() {
 async fn of_many_who_need_keys_at_once_one_fetches() {
     let issuer = Issuer::start().await;
     let world = trusting(&issuer).await;
-    let tokens = [0, 1, 2, 3, 4].map(|n| issuer.token(&n.to_string(), json!({ "check_run_id": n })));
-    let [a, b, c, d, e] = tokens.each_ref().map(|token| exchange(&world, "acme/web", token));
-    let (a, b, c, d, e) = tokio::join!(a, b, c, d, e);
-    for reply in [a, b, c, d, e] {
+    let tokens = [0, 1, 2, 3].map(|n| issuer.token(&n.to_string(), json!({ "check_run_id": n })));
+    let [a, b, c, d] = tokens.each_ref().map(|token| exchange(&world, "acme/web", token));
+    let (a, b, c, d) = tokio::join!(a, b, c, d);
+    for reply in [a, b, c, d] {
         reply.expect(200);
     }
     assert_eq!(issuer.looks(), 2);
