@@ -546,3 +546,43 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
     assert_eq!(told(&world.runner, "2", "nobody").await, (None, Some(json!("nobody"))));
     assert_eq!(told(&other, "3", "developer").await, (None, Some(json!("developer"))));
 }
+<<<<<<< HEAD
+
+// ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
+
+const SOURCES: [(&str, &str); 9] = [
+    ("authorization_details", include_str!("authorization_details.rs")),
+    ("bearer", include_str!("bearer.rs")),
+    ("client_authentication", include_str!("client_authentication.rs")),
+    ("id_tokens", include_str!("id_tokens.rs")),
+    ("introspection", include_str!("introspection.rs")),
+    ("metadata", include_str!("metadata.rs")),
+    ("revocation", include_str!("revocation.rs")),
+    ("signing_keys", include_str!("signing_keys.rs")),
+    ("token_endpoint", include_str!("token_endpoint.rs")),
+];
+const TABLE: &str = include_str!("../docs/rfc.md");
+
+#[test]
+fn every_test_that_the_table_names_is_there() {
+    let named: Vec<_> = TABLE.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(named.len() > 50, "the table names {} tests", named.len());
+    for (module, test) in named {
+        let (_, source) =
+            SOURCES.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("no module {module}"));
+        assert!(source.contains(&format!("fn {test}()")), "no test {module}::{test}");
+    }
+}
+
+#[test]
+fn every_test_of_a_clause_is_in_the_table() {
+    for (module, source) in SOURCES {
+        let names = source.lines().filter_map(|line| line.strip_prefix("async fn ")?.split_once('('));
+        for (name, _) in names.filter(|(name, _)| name.starts_with("rfc") || name.starts_with("oidc")) {
+            let entry = format!("`{module}::{name}`");
+            assert!(TABLE.contains(&entry), "docs/rfc.md lacks {entry}");
+        }
+    }
+}
+=======
+>>>>>>> main

@@ -19,6 +19,7 @@ async fn rfc8414_3_2_the_metadata_in_full() {
     let scopes = told.as_object_mut().unwrap().remove("scopes_supported").unwrap();
     let expected = json!({
         "issuer": "https://ci.example.com",
+        "jwks_uri": "https://ci.example.com/oauth/jwks",
         "token_endpoint": "https://ci.example.com/oauth/token",
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
         "introspection_endpoint": "https://ci.example.com/oauth/introspect",
