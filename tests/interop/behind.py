@@ -137,6 +137,13 @@ def values(port, jobpass, behind_port, service):
     }
 
 
+def apart(values):
+    """For files that write address and port apart."""
+    ports = {key: value for key, value in values.items() if ":" in key}
+    written = {f"port_value: {key.rpartition(':')[2]}": f"port_value: {value.rpartition(':')[2]}" for key, value in ports.items()}
+    return {**written, **{key: value for key, value in values.items() if key not in ports}}
+
+
 def gateway(it, start, forward_auth=BY_HEADERS):
     """All checks of a gateway. `start(values)` starts it with these values in place of those in its files."""
     service = it.world.new_service("gateway", forward_auth=forward_auth)
