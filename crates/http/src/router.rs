@@ -5,12 +5,8 @@
     reason = "routes! needs what utoipa puts beside each handler; not linted in tests, so no expect"
 )]
 
-<<<<<<< HEAD
-use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, revoke::*, token::*};
-=======
 use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
-use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
->>>>>>> main
+use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};

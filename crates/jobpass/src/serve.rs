@@ -50,7 +50,6 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-<<<<<<< HEAD
     let app = match prepare(&settings, &opened, clock.clone()).await {
         Ok(app) => Arc::new(app),
         Err(failure) => {
@@ -58,14 +57,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
             return Err(failure);
         }
     };
-=======
-    let app = Arc::new(App::new(opened.db.clone(), clock.clone(), settings.for_app()));
-    if let Err(refusal) = app.prepare().await {
-        opened.close().await;
-        return Err(Failure::Database(format!("{refusal:?}")));
-    }
     let proxies = settings.proxies.for_http();
->>>>>>> main
     let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
     let issuer = settings.issuer.unwrap_or_else(|| url.clone());
     // Once before anything counts, so that nothing is missed.
