@@ -74,6 +74,9 @@ class Behind(ThreadingHTTPServer):
         self.seen = []
         self.port = self.server_address[1]
 
+    def handle_error(self, *_):
+        """A connection that the gateway dropped is no news."""
+
     def take(self):
         """What reached it since the last time."""
         seen, self.seen = self.seen, []
