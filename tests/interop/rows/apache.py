@@ -19,7 +19,7 @@ Listen 127.0.0.1:{port}
 {modules}
 Include {file}
 """
-MODULES = ["mpm_event", "authn_core", "authz_core", "headers", "proxy", "proxy_http"]
+MODULES = ["mpm_event", "authn_core", "authz_core", "authz_user", "headers", "proxy", "proxy_http"]
 
 
 @row("Apache mod_auth_openidc", apt("libapache2-mod-auth-openidc", "apache2"))
