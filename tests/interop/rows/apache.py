@@ -17,22 +17,24 @@ User www-data
 Group www-data
 Listen 127.0.0.1:{port}
 {modules}
+{trust}
 Include {file}
 """
 MODULES = ["mpm_event", "authn_core", "authz_core", "authz_user", "headers", "proxy", "proxy_http"]
 
 
-@row("Apache mod_auth_openidc", apt("libapache2-mod-auth-openidc", "apache2"))
+@row("Apache mod_auth_openidc", apt("libapache2-mod-auth-openidc", "apache2", "openssl"))
 def auth_openidc(it):
-    introspecting(it, "auth_openidc", "apache-auth-openidc.conf", kept=0)
+    address, certificate = it.world.server.over_tls(it)
+    introspecting(it, address, "auth_openidc", "apache-auth-openidc.conf", kept=0, trust=f"OIDCCABundlePath {certificate}")
 
 
 @row("Apache mod_oauth2", apt("libapache2-mod-oauth2", "apache2"))
 def oauth2(it):
-    introspecting(it, "oauth2", "apache-oauth2.conf", kept=1)
+    introspecting(it, it.world.url.removeprefix("http://"), "oauth2", "apache-oauth2.conf", kept=1)
 
 
-def introspecting(it, module, name, kept):
+def introspecting(it, jobpass, module, name, kept, trust=""):
     """`kept`: for how many seconds an answer is relied on."""
     it.folder.chmod(0o777)
     world = it.world
@@ -44,11 +46,11 @@ def introspecting(it, module, name, kept):
         file = behind.configuration(it, name, values).rename(it.folder / f"site-{port}.conf")
         modules = "\n".join(f"LoadModule {one}_module /usr/lib/apache2/modules/mod_{one}.so" for one in [*MODULES, module])
         main = it.folder / f"apache-{port}.conf"
-        main.write_text(AROUND.format(folder=it.folder, port=port, modules=modules, file=file))
+        main.write_text(AROUND.format(folder=it.folder, port=port, modules=modules, trust=trust, file=file))
         it.start([it.kit[0].program("apache2"), "-d", it.folder, "-f", main, "-DFOREGROUND"], port=port)
 
     with behind.service_behind() as service_behind:
-        port, jobpass = it.free_port(), world.url.removeprefix("http://")
+        port = it.free_port()
         start(behind.values(port, jobpass, service_behind.port, service))
         checks(it, port, service_behind, kept)
         with it.check("jobpass away"):
@@ -101,7 +103,7 @@ def checks(it, port, reached, kept):
         refused(401, "GET", "/npm/ui", bearer(world.expired()))
     with it.check("challenge"):
         told = refused(401, "GET", "/npm/ui").headers.get_all("WWW-Authenticate")
-        assert told, "no challenge"
+        assert any(one.startswith("Basic realm=") for one in told), f"git and pip would send no password: {told}"
     with it.check("untouched"):
         body = bytes(range(256)) * 4096
         reply, seen = passed("PUT", "/npm/ui", [*bearer(world.allowed()), ("X-Mine", "as it is")], body)
