@@ -27,7 +27,7 @@ async fn rfc8414_3_2_the_metadata_in_full() {
         "revocation_endpoint": "https://ci.example.com/oauth/revoke",
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "response_types_supported": ["none"],
-        "grant_types_supported": ["urn:ietf:params:oauth:grant-type:token-exchange"],
+        "grant_types_supported": ["urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
         "authorization_details_types_supported": ["jobpass_project"],
         "service_documentation": "https://ci.example.com/docs/",
     });

@@ -48,6 +48,7 @@ pub enum Conflict {
     JobOver(JobOver),
     JobOfOtherRunner,
     RunnerPaused,
+    TrustRulePaused,
     TooManyTokens {
         limit: i64,
     },
@@ -82,6 +83,8 @@ pub enum Refusal {
     NoCredential,
     /// A credential that is unknown, expired or revoked.
     BadCredential,
+    /// An ID token of another CI that is not taken: why, in words that continue "the ID token" and repeat nothing of it.
+    BadIdToken(String),
     /// A live credential of the wrong kind.
     WrongCaller {
         needs: &'static str,

@@ -7,12 +7,13 @@ use http::{HeaderValue, StatusCode};
 use jobpass_api::OAuthError;
 use jobpass_app::Refusal;
 use jobpass_domain::token;
+use std::borrow::Cow;
 
 /// An error of `/oauth` (RFC 6749, section 5.2).
 #[derive(Debug)]
 pub(crate) struct OAuthDenied {
     pub(crate) error: &'static str,
-    pub(crate) description: &'static str,
+    pub(crate) description: Cow<'static, str>,
     status: StatusCode,
     challenge: Option<&'static str>,
     internal: Option<String>,
@@ -44,11 +45,12 @@ impl OAuthDenied {
     }
 
     /// 400 with this error code.
-    pub(crate) fn new(error: &'static str, description: &'static str) -> OAuthDenied {
+    pub(crate) fn new(error: &'static str, description: impl Into<Cow<'static, str>>) -> OAuthDenied {
+        let description = description.into();
         OAuthDenied { error, description, status: StatusCode::BAD_REQUEST, challenge: None, internal: None }
     }
 
-    pub(crate) fn invalid_request(description: &'static str) -> OAuthDenied {
+    pub(crate) fn invalid_request(description: impl Into<Cow<'static, str>>) -> OAuthDenied {
         OAuthDenied::new("invalid_request", description)
     }
 
@@ -77,7 +79,7 @@ impl OAuthDenied {
         description: &'static str,
         internal: String,
     ) -> OAuthDenied {
-        OAuthDenied { error, description, status, challenge: None, internal: Some(internal) }
+        OAuthDenied { status, internal: Some(internal), ..OAuthDenied::new(error, description) }
     }
 }
 
@@ -96,6 +98,7 @@ impl From<Refusal> for OAuthDenied {
                 "something is wrong here",
                 text,
             ),
+            Refusal::BadIdToken(why) => OAuthDenied::invalid_request(format!("the ID token {why}")),
             Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
                 OAuthDenied::invalid_client(false)
             }
@@ -108,6 +111,9 @@ impl From<Refusal> for OAuthDenied {
                 Some("unknown_permission") => OAuthDenied::new("invalid_scope", "no such permission"),
                 Some("more_than_parent") => {
                     OAuthDenied::new("invalid_scope", "more permissions than the subject token")
+                }
+                Some("more_than_rule") => {
+                    OAuthDenied::new("invalid_scope", "more permissions than the trust rule allows")
                 }
                 Some("other_than_parent") => {
                     OAuthDenied::new("invalid_target", "another audience than the subject token")
@@ -136,7 +142,7 @@ impl IntoResponse for OAuthDenied {
         if let Some(text) = &self.internal {
             tracing::error!(code = self.error, text = &*token::hide(text), "refused");
         }
-        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
+        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.into_owned() };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

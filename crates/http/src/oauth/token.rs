@@ -3,6 +3,7 @@
 
 mod exchange;
 mod id_token;
+mod trusted;
 
 use super::OAuthDenied;
 use super::client::proof;
@@ -15,15 +16,23 @@ use jobpass_api::TokenResponse;
 use jobpass_domain::token::Kind;
 
 /// The grants that there are, as metadata lists them and as they are asked for.
-pub(super) const GRANTS: [&str; 1] = [exchange::GRANT];
+pub(super) const GRANTS: [&str; 2] = [exchange::GRANT, trusted::GRANT];
 
-/// The form of a token exchange (RFC 8693, section 2.1).
+/// The form of a token exchange (RFC 8693, section 2.1), or of a grant by assertion (RFC 7523, section 2.1).
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "a description for OpenAPI, never built")]
 pub(crate) struct ExchangeForm {
     grant_type: String,
-    subject_token: String,
-    subject_token_type: String,
+    /// Of an exchange: a job token, or an ID token of a CI that the project trusts.
+    subject_token: Option<String>,
+    /// `…:access_token`, `…:id_token` or `…:jwt`
+    subject_token_type: Option<String>,
+    /// Of a grant by assertion: an ID token of a CI that the project trusts.
+    assertion: Option<String>,
+    /// With an ID token: the project whose trust rules are meant, by path or id.
+    project: Option<String>,
+    /// With an ID token, instead of a project: the trust rule that is meant.
+    client_id: Option<String>,
     requested_token_type: Option<String>,
     /// Permissions, separated by spaces; absent: those of the subject token.
     scope: Option<String>,
@@ -37,7 +46,7 @@ pub(crate) struct ExchangeForm {
     id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one, or for an ID token
+/// Exchange a job token for a narrower one or for an ID token, or a trusted CI's ID token for a job token
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
     request_body(content = ExchangeForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]
@@ -52,6 +61,10 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
     }
     match form.require("grant_type", "grant_type is missing")? {
         exchange::GRANT => exchange::answer(&api, &parts, &form).await,
-        _ => Err(OAuthDenied::new("unsupported_grant_type", "only token exchange (RFC 8693) is supported")),
+        trusted::GRANT => trusted::grant(&api, &parts, &form).await,
+        _ => Err(OAuthDenied::new(
+            "unsupported_grant_type",
+            "only token exchange (RFC 8693) and jwt-bearer (RFC 7523) are supported",
+        )),
     }
 }
