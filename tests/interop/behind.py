@@ -32,7 +32,9 @@ class Seen:
         return [value for header, value in self.headers if header == name.lower()]
 
 
-class _Echo(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Reads the whole body, tells the server what arrived, and leaves the answer to `answer(body)`."""
+
     protocol_version = "HTTP/1.1"
 
     def _body(self):
@@ -45,23 +47,33 @@ class _Echo(BaseHTTPRequestHandler):
             return whole
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def _answer(self):
-        digest = hashlib.sha256(self._body()).hexdigest()
+    def _handle(self):
+        body = self._body()
         headers = [(name.lower(), value) for name, value in self.headers.items()]
-        self.server.seen.append(Seen(self.command, self.path, headers, digest))
-        status, body = (418, b"short and stout") if "teapot" in self.path else (201, digest.encode())
+        self.server.seen.append(Seen(self.command, self.path, headers, hashlib.sha256(body).hexdigest()))
+        self.answer(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle
+
+    def reply(self, status, body, headers=None):
         self.send_response(status)
-        self.send_header("X-Behind", "yes")
-        self.send_header("Content-Type", "application/x-behind")
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer
-
     def log_message(self, *_):
         pass
+
+
+class _Echo(Handler):
+    def answer(self, body):
+        headers = {"X-Behind": "yes", "Content-Type": "application/x-behind"}
+        if "teapot" in self.path:
+            self.reply(418, b"short and stout", headers)
+        else:
+            self.reply(201, hashlib.sha256(body).hexdigest().encode(), headers)
 
 
 class Behind(ThreadingHTTPServer):
@@ -69,9 +81,11 @@ class Behind(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Echo)
+    def __init__(self, handler, root):
+        super().__init__(("127.0.0.1", 0), handler)
         self.seen = []
+        # For stand-ins that keep what they are given.
+        self.root, self.uploaded = root, {}
         self.port = self.server_address[1]
 
     def handle_error(self, *_):
@@ -84,8 +98,8 @@ class Behind(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def service_behind():
-    behind = Behind()
+def service_behind(handler=_Echo, root=None):
+    behind = Behind(handler, root)
     thread = threading.Thread(target=behind.serve_forever, daemon=True)
     thread.start()
     try:
