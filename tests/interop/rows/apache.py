@@ -2,6 +2,7 @@ import hashlib
 import time
 
 import behind
+import gateway_checks
 from packages import apt
 from row import row
 from world import basic
@@ -111,12 +112,17 @@ def checks(it, port, reached, kept):
         reply = behind.send(port, "GET", "/teapot", bearer(world.allowed()))
         assert (reply.status, reply.body) == (418, b"short and stout") and reached.take()
     with it.check("identity"):
-        names = ["Jobpass-Project", "Jobpass-Subject", "Jobpass-Ref", "Jobpass-Protected", "OIDC_CLAIM_sub", "OAUTH2_CLAIM_sub"]
+        token = world.allowed()
+        names = [f"Jobpass-{name}" for name in gateway_checks.IDENTITY]
         forged = [(name, "forged") for name in names] + [(name.replace("-", "_"), "forged") for name in names]
-        _, seen = passed("GET", "/npm/ui", [*bearer(world.allowed()), *forged])
-        assert not [header for header in seen.headers if header[1] == "forged" and header[0].startswith("jobpass")], seen
+        _, seen = passed("GET", "/npm/ui", [*bearer(token), *forged])
+        assert not [header for header in seen.headers if header[1] == "forged"], seen
         assert seen.values("jobpass-project") == [world.source] and seen.values("jobpass-ref") == ["main"], seen
-        assert seen.values("jobpass-protected") and seen.values("jobpass-subject")[0].startswith("project:"), seen
+        ids = [seen.values(f"jobpass-{name}-id") for name in ["token", "job", "pipeline"]]
+        assert ids == [[token.id], [token.job], [token.pipeline]], ids
+        _, other = passed("GET", "/npm/ui", bearer(world.mint(ref="feature")))
+        assert other.values("jobpass-protected") == ["false"], other
+        assert seen.values("jobpass-protected") == ["true"] and seen.values("jobpass-subject")[0].startswith("project:"), seen
     with it.check("smuggled"):
         refused(401, "GET", f"/npm/ui?access_token={world.allowed().text}")
         refused(403, "DELETE", "/npm/ui", [*bearer(world.allowed()), ("X-HTTP-Method-Override", "GET")])

