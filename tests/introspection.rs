@@ -549,12 +549,14 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
 
 // ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
 
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 9] = [
     ("authorization_details", include_str!("authorization_details.rs")),
     ("bearer", include_str!("bearer.rs")),
     ("client_authentication", include_str!("client_authentication.rs")),
+    ("client_keys", include_str!("client_keys.rs")),
     ("introspection", include_str!("introspection.rs")),
     ("metadata", include_str!("metadata.rs")),
+    ("private_key_jwt", include_str!("private_key_jwt.rs")),
     ("revocation", include_str!("revocation.rs")),
     ("token_endpoint", include_str!("token_endpoint.rs")),
 ];

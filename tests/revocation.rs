@@ -227,13 +227,13 @@ async fn rfc7009_2_1_fifty_revocations_at_once_are_one() {
 // ── RFC 7009, section 2.2.1: a database that is away ─────────────────────────────────────────────────
 
 /// A wire between a server and its database, for a test to cut.
-struct Wire {
-    port: u16,
+pub(crate) struct Wire {
+    pub(crate) port: u16,
     pump: JoinHandle<()>,
 }
 
 impl Wire {
-    async fn to(database: &PgConnectOptions) -> Wire {
+    pub(crate) async fn to(database: &PgConnectOptions) -> Wire {
         let folder = database.get_socket().map_or_else(|| PathBuf::from(database.get_host()), PathBuf::clone);
         let socket = folder.join(format!(".s.PGSQL.{}", database.get_port()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -250,7 +250,7 @@ impl Wire {
         Wire { port, pump }
     }
 
-    async fn cut(self) {
+    pub(crate) async fn cut(self) {
         self.pump.abort();
         let _ = self.pump.await;
     }

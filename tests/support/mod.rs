@@ -1,5 +1,6 @@
 //! A server of its own for each test, on a database of its own and a clock that moves only by hand.
 
+pub(crate) mod signer;
 mod world;
 
 pub(crate) use world::{World, merge};
@@ -133,7 +134,11 @@ impl Server {
 
     /// A second replica.
     pub(crate) async fn beside(other: &Server) -> Server {
-        Server::start_at(Arc::clone(&other.db), other.clock.clone(), |_| {}).await
+        Server::beside_with(other, |_| {}).await
+    }
+
+    pub(crate) async fn beside_with(other: &Server, change: impl FnOnce(&mut Settings)) -> Server {
+        Server::start_at(Arc::clone(&other.db), other.clock.clone(), change).await
     }
 
     /// Stopped cleanly, and started again.

@@ -117,7 +117,7 @@ impl App {
 }
 
 /// A client id as it was issued: 32 lower-case hexadecimal digits.
-fn client(text: &str) -> Option<ServiceId> {
+pub(crate) fn client(text: &str) -> Option<ServiceId> {
     let id = Uuid::try_parse(text).ok()?;
     (id.simple().to_string() == text).then_some(ServiceId(id))
 }

@@ -79,6 +79,8 @@ pub enum Refusal {
     NoCredential,
     /// A credential that is unknown, expired or revoked.
     BadCredential,
+    /// An assertion that its client did sign, and that is not taken all the same: why, in words that continue "the assertion".
+    BadAssertion(String),
     /// A live credential of the wrong kind.
     WrongCaller {
         needs: &'static str,

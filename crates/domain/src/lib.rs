@@ -5,6 +5,7 @@ pub mod audit;
 pub mod authorization_detail;
 pub mod catalogue;
 pub mod ceiling;
+pub mod client_key;
 pub mod decision;
 pub mod explain;
 pub mod glob;

@@ -93,6 +93,9 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::BadCredential => {
             row(S::UNAUTHORIZED, "bad_credential", "The credential is unknown, expired or revoked")
         }
+        Refusal::BadAssertion(why) => {
+            row(S::UNAUTHORIZED, "bad_assertion", "The assertion is not taken").detail(format!("the assertion {why}"))
+        }
         Refusal::WrongCaller { needs } => row(S::FORBIDDEN, "wrong_caller", "Another kind of caller is needed here")
             .detail(format!("this is for {needs}")),
         Refusal::ReadOnly => row(S::FORBIDDEN, "read_only", "This token may only read"),
@@ -201,7 +204,9 @@ impl Denied {
         match self {
             Denied::Refused(Refusal::NoCredential) => Some("Bearer realm=\"jobpass\""),
             Denied::UnclearCredential(_) => Some("Bearer realm=\"jobpass\", error=\"invalid_request\""),
-            Denied::Refused(Refusal::BadCredential) => Some("Bearer realm=\"jobpass\", error=\"invalid_token\""),
+            Denied::Refused(Refusal::BadCredential | Refusal::BadAssertion(_)) => {
+                Some("Bearer realm=\"jobpass\", error=\"invalid_token\"")
+            }
             Denied::Refused(Refusal::WrongCaller { .. } | Refusal::ReadOnly) => {
                 Some("Bearer realm=\"jobpass\", error=\"insufficient_scope\"")
             }

@@ -10,9 +10,9 @@ use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
-    audit_event::*, authorize::*, catalogue::*, ceiling::*, configuration::*, explain::*, grant::*, group::*,
-    health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*,
-    service::*, suggestion::*, usage::*, user::*,
+    audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
+    group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*,
+    secret::*, service::*, suggestion::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -52,10 +52,12 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(runner_read, runner_update, runner_delete))
         .routes(routes!(runner_secret_list, runner_secret_create))
         .routes(routes!(runner_secret_delete))
+        .routes(routes!(runner_keys_read, runner_keys_put, runner_keys_delete))
         .routes(routes!(service_list, service_create))
         .routes(routes!(service_read, service_update, service_delete))
         .routes(routes!(service_secret_list, service_secret_create))
         .routes(routes!(service_secret_delete))
+        .routes(routes!(service_keys_read, service_keys_put, service_keys_delete))
         // grants
         .routes(routes!(project_grant_list, project_grant_create, project_grant_replace))
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))

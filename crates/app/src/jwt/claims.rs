@@ -65,6 +65,7 @@ impl Claims {
     }
 
     /// All of them, for the rules about what else they say.
+    #[expect(dead_code, reason = "what trust rules will ask")]
     pub(crate) fn all(&self) -> &Map<String, Value> {
         &self.0
     }
@@ -92,8 +93,10 @@ impl Claims {
     fn time(&self, name: &'static str) -> Result<Option<OffsetDateTime>, BadJwt> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_i64().or_else(|| value.as_f64().and_then(whole)).ok_or(BadJwt::Missing(name))?;
-        // What is beyond the year 9999 would only be compared.
-        OffsetDateTime::from_unix_timestamp(seconds).map(Some).map_err(|_| BadJwt::Missing(name))
+        // Of what lies at the end of time no leeway can be given.
+        let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let time = time.filter(|time| time.checked_add(LEEWAY).is_some() && time.checked_sub(LEEWAY).is_some());
+        time.map(Some).ok_or(BadJwt::Missing(name))
     }
 }
 

@@ -7,12 +7,13 @@ use http::{HeaderValue, StatusCode};
 use jobpass_api::OAuthError;
 use jobpass_app::Refusal;
 use jobpass_domain::token;
+use std::borrow::Cow;
 
 /// An error of `/oauth` (RFC 6749, section 5.2).
 #[derive(Debug)]
 pub(crate) struct OAuthDenied {
     pub(crate) error: &'static str,
-    pub(crate) description: &'static str,
+    pub(crate) description: Cow<'static, str>,
     status: StatusCode,
     challenge: Option<&'static str>,
     internal: Option<String>,
@@ -42,7 +43,8 @@ impl OAuthDenied {
     }
 
     /// 400 with this error code.
-    pub(crate) fn new(error: &'static str, description: &'static str) -> OAuthDenied {
+    pub(crate) fn new(error: &'static str, description: impl Into<Cow<'static, str>>) -> OAuthDenied {
+        let description = description.into();
         OAuthDenied { error, description, status: StatusCode::BAD_REQUEST, challenge: None, internal: None }
     }
 
@@ -69,13 +71,19 @@ impl OAuthDenied {
         }
     }
 
+    /// An assertion that the client did sign: what is wrong with it is told (RFC 7521, section 4.2.1).
+    fn bad_assertion(why: &str) -> OAuthDenied {
+        let description = format!("the assertion {why}");
+        OAuthDenied { description: description.into(), ..OAuthDenied::invalid_client(false) }
+    }
+
     fn unavailable(
         error: &'static str,
         status: StatusCode,
         description: &'static str,
         internal: String,
     ) -> OAuthDenied {
-        OAuthDenied { error, description, status, challenge: None, internal: Some(internal) }
+        OAuthDenied { status, internal: Some(internal), ..OAuthDenied::new(error, description) }
     }
 }
 
@@ -97,6 +105,7 @@ impl From<Refusal> for OAuthDenied {
             Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
                 OAuthDenied::invalid_client(false)
             }
+            Refusal::BadAssertion(why) => OAuthDenied::bad_assertion(&why),
             Refusal::Invalid(faults) if faults.iter().any(|one| one.pointer.starts_with("/authorization_details")) => {
                 OAuthDenied::invalid_authorization_details(
                     "unknown permissions, too many details, or more than the subject token has",
@@ -132,7 +141,7 @@ impl IntoResponse for OAuthDenied {
         if let Some(text) = &self.internal {
             tracing::error!(code = self.error, text = &*token::hide(text), "refused");
         }
-        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.to_owned() };
+        let body = OAuthError { error: self.error.to_owned(), error_description: self.description.into_owned() };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -17,6 +17,9 @@ pub(crate) struct RevocationForm {
     token_type_hint: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    /// A JWT that the client signed (RFC 7523, section 2.2).
+    client_assertion: Option<String>,
 }
 
 /// Revoke a job token: the runner that minted it, or as Bearer its holder

@@ -30,6 +30,11 @@ pub(crate) struct ExchangeForm {
     /// An absolute URI (RFC 8707); absent: the audience of the subject token.
     resource: Option<String>,
     audience: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    /// A JWT that the client signed (RFC 7523, section 2.2).
+    client_assertion: Option<String>,
 }
 
 /// Exchange a job token for a narrower one
