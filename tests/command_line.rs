@@ -1,5 +1,6 @@
 //! The binary as people start it: settings, signals, kills, and the PostgreSQL of its own.
 
+use crate::support::process::{PATIENCE, Process, failed, jobpass};
 use crate::support::{http_client, send, test_db};
 use jobpass_persistence::test_db::TestDb;
 use serde_json::{Value, json};
@@ -7,26 +8,8 @@ use sqlx::{Connection as _, PgConnection};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
-
-const BINARY: &str = env!("CARGO_BIN_EXE_jobpass");
-
-/// How long a server may take to come up or to end before the test gives up.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// A command without whatever the test's own environment says.
-fn jobpass() -> Command {
-    let mut command = Command::new(BINARY);
-    for (name, _) in std::env::vars() {
-        if name.starts_with("JOBPASS_") || name == "DATABASE_URL" {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 /// A folder that the unprivileged user of PostgreSQL can reach.
 fn data_dir() -> TempDir {
@@ -35,64 +18,8 @@ fn data_dir() -> TempDir {
     folder
 }
 
-/// A server in a process of its own.
-struct Process {
-    child: Child,
-    url: String,
-    /// What it logs.
-    log: mpsc::Receiver<String>,
-}
-
-impl Process {
-    /// Starts it, and waits for the line that says where it listens.
-    #[expect(clippy::zombie_processes, reason = "whoever starts it waits for it in `ended`")]
-    fn start(command: &mut Command) -> Process {
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let (said, told) = mpsc::channel();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
-                let _ = said.send(line);
-            }
-        });
-        let mut seen = String::new();
-        while let Ok(line) = told.recv_timeout(PATIENCE) {
-            if let Some((_, address)) = line.split_once("listening on ") {
-                let url = address.split_whitespace().next().unwrap().to_owned();
-                return Process { child, url, log: told };
-            }
-            seen.push_str(&line);
-            seen.push('\n');
-        }
-        panic!("the server did not come up:\n{seen}");
-    }
-
-    fn embedded(folder: &Path) -> Process {
-        Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder))
-    }
-
-    fn signal(&mut self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    fn ended(mut self) -> Option<i32> {
-        let (said, told) = mpsc::channel();
-        std::thread::spawn(move || said.send(self.child.wait()));
-        told.recv_timeout(PATIENCE).expect("the server does not end").unwrap().code()
-    }
-
-    /// Stopped, and all that it has logged since it listened.
-    fn stopped(mut self) -> String {
-        self.signal("-TERM");
-        let said: Vec<_> = self.log.iter().collect();
-        self.ended();
-        said.join("\n")
-    }
-
-    async fn status(&self, path: &str) -> u16 {
-        send(http_client().get(format!("{}{path}", self.url))).await.status
-    }
+fn embedded(folder: &Path) -> Process {
+    Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder))
 }
 
 fn admin_token(folder: &Path) -> String {
@@ -128,14 +55,14 @@ fn is_running(pid: i32) -> bool {
 #[tokio::test]
 async fn a_server_of_its_own_survives_kill_9() {
     let folder = data_dir();
-    let mut first = Process::embedded(folder.path());
+    let mut first = embedded(folder.path());
     let token = admin_token(folder.path());
     assert_eq!(create_group(&first, &token, "acme").await, 201);
     let orphan = postmaster(folder.path()).unwrap();
     first.signal("-KILL");
     first.ended();
 
-    let mut second = Process::embedded(folder.path());
+    let mut second = embedded(folder.path());
     assert_eq!(read_group(&second, &token, "acme").await, 200, "nothing is lost");
     assert_ne!(postmaster(folder.path()), Some(orphan));
     assert_eq!(second.status("/readyz").await, 200);
@@ -150,7 +77,7 @@ async fn a_server_of_its_own_survives_kill_9() {
 async fn bootstrap_admin_works_before_the_first_start() {
     let folder = data_dir();
     let token = admin_token(folder.path());
-    let mut server = Process::embedded(folder.path());
+    let mut server = embedded(folder.path());
     assert_eq!(create_group(&server, &token, "acme").await, 201);
     let further = admin_token(folder.path());
     assert_ne!(further, token);
@@ -162,7 +89,7 @@ async fn bootstrap_admin_works_before_the_first_start() {
 #[tokio::test]
 async fn a_folder_is_one_servers() {
     let folder = data_dir();
-    let mut server = Process::embedded(folder.path());
+    let mut server = embedded(folder.path());
     let refused = failed(jobpass().args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path()));
     assert!(refused.contains("another jobpass"), "{refused}");
     server.signal("-TERM");
@@ -196,14 +123,6 @@ async fn no_token_is_logged_wherever_it_stands() {
     let log = server.stopped();
     assert!(log.contains("/v1/projects/jpj_[hidden]"), "{log}");
     assert!(!log.contains(secret), "{log}");
-}
-
-/// What a command that fails says on standard error.
-fn failed(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    assert_eq!(status.code(), Some(1), "{}", String::from_utf8_lossy(&stderr));
-    assert!(stdout.is_empty());
-    String::from_utf8(stderr).unwrap()
 }
 
 #[tokio::test]
@@ -243,7 +162,7 @@ fn a_database_that_cannot_be_reached_is_told_by_where_and_why() {
 #[test]
 fn plain_http_stays_on_loopback() {
     let told = failed(jobpass().args(["serve", "--listen", "0.0.0.0:0"]));
-    assert!(told.contains("--behind-tls-proxy"), "{told}");
+    assert!(told.contains("--tls-cert-file") && told.contains("--behind-tls-proxy"), "{told}");
 }
 
 #[test]

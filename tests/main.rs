@@ -40,5 +40,6 @@ mod revocation;
 mod routes;
 mod sdk;
 mod suggestions;
+mod tls;
 mod token_endpoint;
 mod usage;

@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749, section 3.2) and the one grant that it has: token exchange (RFC 8693), a
 //! job token in, a narrower one out.
 
+use crate::support::tls::{Certificate, Files};
 use crate::support::{Reply, Server, World, settings};
 use jobpass::{Clock, Failure};
 use serde_json::json;
@@ -283,4 +284,10 @@ async fn rfc6749_3_2_plain_http_is_spoken_on_loopback_only() {
         settings.behind_tls_proxy = true;
     };
     Server::start_with(behind_proxy).await;
+    let files = Files::with(&Certificate::new());
+    let with_tls = |settings: &mut jobpass::Settings| {
+        settings.listen = "0.0.0.0:0".parse().unwrap();
+        files.set(settings);
+    };
+    assert!(Server::start_with(with_tls).await.url.starts_with("https://"));
 }

@@ -1,6 +1,8 @@
 //! A server of its own for each test, on a database of its own and a clock that moves only by hand.
 
+pub(crate) mod process;
 pub(crate) mod signer;
+pub(crate) mod tls;
 mod world;
 
 pub(crate) use world::{World, merge};
@@ -129,7 +131,7 @@ impl Server {
         change(&mut settings);
         let running = jobpass::start(settings, clock.clone()).await.unwrap();
         let admin = running.app.bootstrap_admin().await.unwrap().expose().to_owned();
-        Server { url: format!("http://{}", running.addr), clock, http: http_client(), admin, running, db }
+        Server { url: running.url.clone(), clock, http: http_client(), admin, running, db }
     }
 
     /// A second replica.

@@ -8,11 +8,13 @@ mod one_line;
 mod serve;
 mod settings;
 mod telemetry;
+mod tls;
 
 pub use cli::run;
 pub use jobpass_app::Clock;
 pub use serve::{Running, start};
 pub use settings::{LogFormat, Settings};
+pub use tls::Unusable;
 
 use jobpass_persistence::embedded::EmbeddedError;
 use std::net::SocketAddr;
@@ -24,10 +26,15 @@ pub enum Failure {
     #[error("cannot listen on {address}: {source}; is another server there? choose one with --listen")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(
-        "{0} is not a loopback address, and this listener speaks plain HTTP: put a proxy that terminates TLS in front of it and \
-         say so with --behind-tls-proxy, or listen on 127.0.0.1"
+        "{0} is not a loopback address, and this listener speaks plain HTTP: give it a certificate with --tls-cert-file and \
+         --tls-key-file, or put a proxy that terminates TLS in front of it and say so with --behind-tls-proxy, or listen on \
+         127.0.0.1"
     )]
     PlainHttp(SocketAddr),
+    #[error("--tls-cert-file and --tls-key-file go together: a certificate is of no use without its key")]
+    HalfAPair,
+    #[error("TLS: {0}")]
+    Tls(#[from] Unusable),
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     #[error("DATABASE_URL is not a PostgreSQL URL: {0}")]

@@ -1,27 +1,40 @@
 //! The running server: started, and stopped in the reverse order.
 
 use crate::database::Opened;
+use crate::tls::Tls;
 use crate::{Failure, Settings, telemetry};
 use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use jobpass_app::{App, Clock};
 use jobpass_http::{Config, Server};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long requests under way may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a client may take over the handshake of TLS, and again over the head of its first request.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long a connection of HTTP/1.1 may wait for the head of a further request. Longer than proxies keep one, so that
+/// it is they who close it, and not we while they send.
+const IDLE: Duration = Duration::from_secs(75);
+/// How often a silent client of HTTP/2 is asked whether it is still there, and how long it may take to say so.
+const PING: Duration = Duration::from_secs(30);
 
 /// A server that answers. Dropped without [`Running::stop`], it ends with its runtime.
 #[derive(Debug)]
 pub struct Running {
     pub addr: SocketAddr,
+    /// `https://` or `http://`, and the address.
+    pub url: String,
     pub app: Arc<App>,
     opened: Opened,
-    stop: oneshot::Sender<()>,
+    handle: Handle<SocketAddr>,
     server: JoinHandle<()>,
     stop_tasks: watch::Sender<()>,
     tasks: JoinHandle<()>,
@@ -30,35 +43,57 @@ pub struct Running {
 /// Starts everything, and answers once requests are answered.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure> {
     settings.check()?;
+    let tls = settings.tls.pair()?.map(|pair| Tls::load(pair, &clock)).transpose()?;
     // First, so that a taken port is told before anything is started.
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app = Arc::new(App::new(opened.db.clone(), clock, settings.for_app()));
+    let app = Arc::new(App::new(opened.db.clone(), clock.clone(), settings.for_app()));
     if let Err(refusal) = app.prepare().await {
         opened.close().await;
         return Err(Failure::Database(format!("{refusal:?}")));
     }
-    let issuer = settings.issuer.unwrap_or_else(|| format!("http://{addr}"));
+    let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
+    let issuer = settings.issuer.unwrap_or_else(|| url.clone());
     // Once before anything counts, so that nothing is missed.
     telemetry::metrics();
     let config = Config { issuer, metrics: telemetry::metrics };
     let router = jobpass_http::router(Arc::new(Server::new(Arc::clone(&app), config)));
-    let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(listener, router, stopped));
+    let handle = Handle::new();
+    let server = tokio::spawn(serve(listener, tls.as_ref().map(Tls::config), router, handle.clone()));
     let tended = Arc::clone(&app);
     let (stop_tasks, stopped) = watch::channel(());
-    let tasks = tokio::spawn(async move { tended.tend(stopped).await });
-    tracing::info!("listening on http://{addr}");
-    Ok(Running { addr, app, opened, stop, server, stop_tasks, tasks })
+    let tasks = tokio::spawn(async move {
+        let followed = async {
+            if let Some(tls) = tls {
+                tls.follow(clock, stopped.clone()).await;
+            }
+        };
+        tokio::join!(tended.tend(stopped.clone()), followed);
+    });
+    tracing::info!("listening on {url}");
+    Ok(Running { addr, url, app, opened, handle, server, stop_tasks, tasks })
 }
 
-async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
+/// One way for both: what is bounded without TLS is bounded with it.
+async fn serve(listener: TcpListener, tls: Option<RustlsConfig>, router: Router, handle: Handle<SocketAddr>) {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let shutdown = async move { drop(stopped.await) };
-    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(shutdown).await {
+    let mut server = axum_server::Server::from_listener(listener)
+        .handle(handle)
+        .first_request_timeout(HELLO)
+        .acceptor(NoDelayAcceptor);
+    server.http_builder().http1().header_read_timeout(IDLE);
+    server.http_builder().http2().keep_alive_interval(PING).keep_alive_timeout(PING);
+    let served = match tls {
+        Some(config) => {
+            let tls = RustlsAcceptor::new(config).handshake_timeout(HELLO).acceptor(NoDelayAcceptor);
+            server.acceptor(tls).serve(service).await
+        }
+        None => server.serve(service).await,
+    };
+    if let Err(error) = served {
         tracing::error!(%error, "the listener ended");
     }
 }
@@ -66,9 +101,10 @@ async fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver
 impl Running {
     /// Takes no more requests, lets those under way end, then stops the database if it is our own.
     pub async fn stop(self) {
-        let Running { app, opened, stop, mut server, stop_tasks, mut tasks, .. } = self;
-        let _ = stop.send(());
-        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+        let Running { app, opened, handle, mut server, stop_tasks, mut tasks, .. } = self;
+        handle.graceful_shutdown(Some(DRAIN));
+        // It keeps to that by itself; here only whatever might not.
+        if tokio::time::timeout(DRAIN + Duration::from_secs(1), &mut server).await.is_err() {
             server.abort();
         }
         drop(stop_tasks);

@@ -1,6 +1,7 @@
 //! Every setting, as a flag or a `JOBPASS_…` variable, each with a default that works.
 
 use crate::Failure;
+use crate::tls::Pair;
 use clap::{Args, ValueEnum};
 use jobpass_app::Limits;
 use jobpass_domain::ceiling::MAX_CEILINGS;
@@ -18,11 +19,14 @@ pub struct Settings {
     #[arg(long, env = "JOBPASS_LISTEN", default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
 
-    /// A proxy in front of the listener terminates TLS: allows an address that is not loopback
+    #[command(flatten)]
+    pub tls: TlsSettings,
+
+    /// A proxy in front of the listener terminates TLS: allows plain HTTP on an address that is not loopback
     #[arg(long, env = "JOBPASS_BEHIND_TLS_PROXY")]
     pub behind_tls_proxy: bool,
 
-    /// The issuer, as clients reach it [default: http:// and the bound address]
+    /// The issuer, as clients reach it [default: https://, or http:// without TLS, and the bound address]
     #[arg(long, env = "JOBPASS_ISSUER")]
     pub issuer: Option<String>,
 
@@ -58,6 +62,18 @@ pub struct Settings {
     pub log: String,
 }
 
+/// TLS on the listener; both files or neither.
+#[derive(Args, Clone, Debug)]
+pub struct TlsSettings {
+    /// The certificate chain in PEM, the server's own first; with the key, the listener speaks TLS
+    #[arg(long, env = "JOBPASS_TLS_CERT_FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// The certificate's private key in PEM; both files are followed when they change
+    #[arg(long, env = "JOBPASS_TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
+}
+
 /// Which database; shared by every command that needs one.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
@@ -86,10 +102,22 @@ impl DatabaseSettings {
     }
 }
 
+impl TlsSettings {
+    /// The two files, where the listener is to speak TLS.
+    pub(crate) fn pair(&self) -> Result<Option<Pair>, Failure> {
+        match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(cert), Some(key)) => Ok(Some(Pair { cert: cert.clone(), key: key.clone() })),
+            (None, None) => Ok(None),
+            _ => Err(Failure::HalfAPair),
+        }
+    }
+}
+
 impl Settings {
     /// What can be said before anything is started.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        if !self.listen.ip().is_loopback() && !self.behind_tls_proxy {
+        let encrypted = self.tls.pair()?.is_some() || self.behind_tls_proxy;
+        if !self.listen.ip().is_loopback() && !encrypted {
             return Err(Failure::PlainHttp(self.listen));
         }
         if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
