@@ -147,7 +147,7 @@ CREATE TABLE public.audit_events (
     reason text,
     request_id uuid,
     chain uuid[],
-    CONSTRAINT audit_events_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'runner'::text, 'service'::text, 'job_token'::text, 'anyone'::text, 'system'::text])))
+    CONSTRAINT audit_events_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'runner'::text, 'trust_rule'::text, 'service'::text, 'job_token'::text, 'anyone'::text, 'system'::text])))
 )
 PARTITION BY RANGE (at);
 
@@ -257,7 +257,7 @@ CREATE TABLE public.job_tokens (
     project_id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
     job_id uuid NOT NULL,
-    runner_id uuid NOT NULL,
+    runner_id uuid,
     root_id uuid NOT NULL,
     ancestors uuid[] NOT NULL,
     permissions text[],
@@ -278,18 +278,20 @@ CREATE TABLE public.job_tokens (
     minted_by text NOT NULL,
     project_epoch bigint NOT NULL,
     pipeline_epoch bigint NOT NULL,
-    runner_epoch bigint NOT NULL,
+    minter_epoch bigint NOT NULL,
     issued_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL,
     revoked_at timestamp with time zone,
     revoked_because text,
     details jsonb,
+    trust_rule_id uuid,
     CONSTRAINT job_tokens_ancestors_check CHECK ((cardinality(ancestors) <= 8)),
     CONSTRAINT job_tokens_audience_check CHECK (((cardinality(audience) >= 1) AND (cardinality(audience) <= 8))),
     CONSTRAINT job_tokens_check CHECK ((expires_at > issued_at)),
     CONSTRAINT job_tokens_details CHECK ((jsonb_typeof(details) = 'array'::text)),
     CONSTRAINT job_tokens_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT job_tokens_minted_by_check CHECK ((minted_by = ANY (ARRAY['project'::text, 'group'::text, 'instance'::text]))),
+    CONSTRAINT job_tokens_one_minter CHECK ((num_nonnulls(runner_id, trust_rule_id) = 1)),
     CONSTRAINT job_tokens_ref_type_check CHECK ((ref_type = ANY (ARRAY['branch'::text, 'tag'::text, 'merge_request'::text]))),
     CONSTRAINT job_tokens_revoked CHECK (((revoked_at IS NULL) = (revoked_because IS NULL))),
     CONSTRAINT job_tokens_revoked_because_check CHECK ((revoked_because = ANY (ARRAY['revoked'::text, 'parent'::text, 'leaked'::text, 'given_up'::text]))),
@@ -301,7 +303,7 @@ PARTITION BY RANGE (issued_hour);
 CREATE TABLE public.jobs (
     id uuid NOT NULL,
     pipeline_id uuid NOT NULL,
-    runner_id uuid NOT NULL,
+    runner_id uuid,
     key text NOT NULL,
     name text NOT NULL,
     environment text,
@@ -312,9 +314,11 @@ CREATE TABLE public.jobs (
     lease_until timestamp with time zone,
     opened_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
+    trust_rule_id uuid,
     CONSTRAINT jobs_ended CHECK (((state = 'running'::text) = (ended_at IS NULL))),
     CONSTRAINT jobs_lease CHECK (((lease_secs IS NULL) = (lease_until IS NULL))),
     CONSTRAINT jobs_lease_secs_check CHECK ((lease_secs > 0)),
+    CONSTRAINT jobs_one_minter CHECK ((num_nonnulls(runner_id, trust_rule_id) = 1)),
     CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['running'::text, 'finished'::text, 'lost'::text]))),
     CONSTRAINT jobs_timeout_secs_check CHECK ((timeout_secs > 0))
 );
@@ -448,6 +452,26 @@ CREATE TABLE public.services (
     route_table text DEFAULT 'gitlab'::text NOT NULL COLLATE pg_catalog."C",
     operator_route_table text GENERATED ALWAYS AS (NULLIF(route_table, 'gitlab'::text)) STORED COLLATE pg_catalog."C",
     CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600)))
+);
+
+CREATE TABLE public.trust_rules (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    name text NOT NULL,
+    issuer text NOT NULL,
+    jwks_uri text,
+    ci text NOT NULL,
+    claims jsonb NOT NULL,
+    permissions text[],
+    protected boolean NOT NULL,
+    excludes_forks boolean NOT NULL,
+    max_lifetime_secs integer NOT NULL,
+    paused boolean NOT NULL,
+    epoch bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT trust_rules_ci_check CHECK ((ci = ANY (ARRAY['github'::text, 'gitlab'::text, 'buildkite'::text, 'forgejo'::text, 'circleci'::text, 'kubernetes'::text]))),
+    CONSTRAINT trust_rules_claims_check CHECK ((jsonb_typeof(claims) = 'object'::text)),
+    CONSTRAINT trust_rules_max_lifetime_secs_check CHECK (((max_lifetime_secs >= 1) AND (max_lifetime_secs <= 604800)))
 );
 
 CREATE TABLE public.usage (
@@ -619,6 +643,9 @@ ALTER TABLE ONLY public.secrets
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.trust_rules
+    ADD CONSTRAINT trust_rules_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.usage
     ADD CONSTRAINT usage_pkey PRIMARY KEY (day, key);
 
@@ -689,6 +716,8 @@ CREATE INDEX runners_project_idx ON public.runners USING btree (project_id);
 CREATE INDEX services_project_idx ON public.services USING btree (project_id);
 
 CREATE INDEX services_route_table_idx ON public.services USING btree (operator_route_table);
+
+CREATE INDEX trust_rules_project_idx ON public.trust_rules USING btree (project_id, issuer);
 
 CREATE INDEX usage_source_idx ON ONLY public.usage USING btree (source_id);
 
@@ -780,6 +809,9 @@ ALTER TABLE ONLY public.services
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_route_table_fkey FOREIGN KEY (operator_route_table) REFERENCES public.route_tables(name);
+
+ALTER TABLE ONLY public.trust_rules
+    ADD CONSTRAINT trust_rules_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id);
 
 ALTER TABLE ONLY public.user_tokens
     ADD CONSTRAINT user_tokens_user_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;

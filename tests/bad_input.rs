@@ -635,6 +635,11 @@ fn good_body(method: &str, template: &str) -> Value {
         (_, "/v1/services/{service}") => {
             json!({ "name": "n", "resources": null, "audience": null, "audience_required": false, "answer_seconds": 60, "paused": false, "route_table": "gitlab" })
         }
+        (_, template) if template.ends_with("/trust-rules") || template.ends_with("/trust-rules/{rule}") => json!({
+            "name": "n", "issuer": "https://ci.example", "jwks_uri": "https://ci.example/keys", "ci": "github",
+            "claims": { "repository_id": ["42"], "ref": ["refs/heads/*"] }, "permissions": ["jobs:read"], "protected": false,
+            "excludes_forks": false, "max_lifetime_secs": 60, "paused": false,
+        }),
         (_, template) if template.ends_with("/secrets") => json!({ "expires_at": "2027-01-01T00:00:00Z" }),
         (_, "/v1/catalogue/resources") => json!({ "name": "new", "description": "d", "name_form": "f" }),
         ("PUT", template) if template.ends_with("/grants") => json!({ "items": [good_grant()] }),
@@ -718,6 +723,8 @@ async fn no_operation_breaks_whatever_it_is_sent() {
     let granted = world.grant(&["packages:read"], json!({})).await.text_at("/id");
     let run = world.mint("run", json!({})).await;
     let id = |name: &str| run[name].as_str().unwrap().to_owned();
+    let rules = "/v1/projects/acme%2Flib/trust-rules";
+    let trusted = server.post(rules, world.admin(), good_body("POST", rules)).await.expect(201).text_at("/id");
     let mut tried = 0;
     for (template, operations) in document["paths"].as_object().unwrap() {
         for method in ["POST", "PUT", "PATCH"] {
@@ -732,6 +739,7 @@ async fn no_operation_breaks_whatever_it_is_sent() {
                 ("{runner}", &world.runner_id),
                 ("{service}", &world.service.0),
                 ("{grant}", &granted),
+                ("{rule}", &trusted),
                 ("{table}", "own"),
                 ("{job}", &id("job_id")),
                 ("{pipeline}", &id("pipeline_id")),

@@ -110,6 +110,11 @@ impl Maker<'_> {
         format!("{path}/{}", id(&self.make(&path, new_grant()).await))
     }
 
+    async fn trust_rule(&self) -> String {
+        let path = "/v1/projects/acme%2Fweb/trust-rules";
+        format!("{path}/{}", id(&self.make(path, new_trust_rule()).await))
+    }
+
     /// A job of `acme/web`, opened by the world's runner.
     async fn minted(&self) -> Value {
         self.world.mint(&format!("k{}", self.n), json!({})).await
@@ -126,6 +131,10 @@ fn ceilings() -> Value {
 
 fn new_grant() -> Value {
     json!({ "source": { "project": "acme/web" }, "permissions": ["packages:read"] })
+}
+
+fn new_trust_rule() -> Value {
+    json!({ "name": "t", "issuer": "https://ci.example", "ci": "github", "claims": { "repository_id": ["42"] } })
 }
 
 /// The rows: what each operation is called with.
@@ -215,6 +224,13 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "runner_secret_create" => call(format!("/v1/runners/{}/secrets", make.runner().await)).json(json!({})),
         "runner_secret_delete" => call(make.secret(&format!("runners/{}", make.runner().await)).await),
         "runner_revoke_tokens" => call(format!("/v1/runners/{}/revoke-tokens", make.runner().await)).json(json!({})),
+
+        "trust_rule_list" => call(format!("{web}/trust-rules")),
+        "trust_rule_create" => call(format!("{web}/trust-rules")).json(new_trust_rule()),
+        "trust_rule_read" => call(make.trust_rule().await),
+        "trust_rule_put" => call(make.trust_rule().await).json(new_trust_rule()).if_match(),
+        "trust_rule_delete" => call(make.trust_rule().await).if_match(),
+        "trust_rule_revoke_tokens" => call(format!("{}/revoke-tokens", make.trust_rule().await)).json(json!({})),
 
         "service_list" => call("/v1/services"),
         "service_create" => call("/v1/services").json(json!({ "name": "s" })),

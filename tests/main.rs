@@ -42,4 +42,5 @@ mod sdk;
 mod suggestions;
 mod tls;
 mod token_endpoint;
+mod trust_rules;
 mod usage;

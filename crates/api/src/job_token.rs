@@ -132,7 +132,11 @@ wire! {
         /// What was named without being vouched for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         actor_claimed: Option<String>,
-        runner_id: Uuid,
+        /// The runner that minted it; absent where a trust rule did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runner_id: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust_rule_id: Option<Uuid>,
         permissions: Option<Vec<String>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         authorization_details: Option<Vec<AuthorizationDetail>>,

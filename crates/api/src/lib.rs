@@ -15,6 +15,7 @@ mod registry;
 mod route;
 mod secret_text;
 mod suggestion;
+mod trust_rule;
 mod usage;
 
 pub use authorize::*;
@@ -31,6 +32,7 @@ pub use registry::*;
 pub use route::*;
 pub use secret_text::SecretText;
 pub use suggestion::*;
+pub use trust_rule::*;
 pub use usage::*;
 
 use serde::de::value::MapAccessDeserializer;

@@ -19,7 +19,7 @@ pub struct Introspection {
 pub struct ActiveToken {
     /// Permissions in the project asked about, each on its own; empty when none was named.
     pub scope: String,
-    /// The minting runner.
+    /// The minting credential: a runner or a trust rule.
     pub client_id: String,
     /// `project:<id>:job:<id>`
     pub sub: String,

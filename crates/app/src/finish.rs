@@ -4,6 +4,7 @@ use crate::{App, Conflict, Refusal, RunnerCaller};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::{JobId, PipelineId, ProjectId};
 use jobpass_domain::job::JobState;
+use jobpass_domain::minter::MinterId;
 use jobpass_domain::place::Place;
 use jobpass_persistence::job::KnownJob;
 use jobpass_persistence::{Tx, job, pipeline};
@@ -89,10 +90,12 @@ impl App {
 
 /// The job, held, if this runner opened it; missing otherwise.
 async fn own_job(tx: &mut Tx, caller: &RunnerCaller, id: JobId) -> Result<KnownJob, Refusal> {
-    job::lock(tx, id).await?.filter(|known| known.runner == caller.runner.id).ok_or(Refusal::NotFound)
+    let own = MinterId::Runner(caller.runner.id);
+    job::lock(tx, id).await?.filter(|known| known.minter == own).ok_or(Refusal::NotFound)
 }
 
-async fn end(tx: &mut Tx, known: &KnownJob, state: JobState) -> Result<(), Refusal> {
+/// Ends a job that is held, and with it every token of it.
+pub(crate) async fn end(tx: &mut Tx, known: &KnownJob, state: JobState) -> Result<(), Refusal> {
     job::set_state(tx, known.id, &state).await?;
     let action = if state == JobState::Lost { "job.lost" } else { "job.finished" };
     Ok(tx.audit(&changed(action, "job", known.id.0, known.project, None)).await?)

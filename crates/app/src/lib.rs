@@ -24,6 +24,7 @@ mod manage_members;
 mod manage_runners;
 mod manage_secrets;
 mod manage_services;
+mod manage_trust_rules;
 mod manage_users;
 mod mint;
 mod name_source;

@@ -1,7 +1,7 @@
 //! Reading lists: bounded pages, each with the cursor of the next.
 
 use crate::rehearse::since;
-use crate::{App, Person, Refusal};
+use crate::{App, Person, ProjectAccess, Refusal};
 use jobpass_domain::audit::AuditEvent;
 use jobpass_domain::grant::SavedGrant;
 use jobpass_domain::group::Group;
@@ -11,8 +11,9 @@ use jobpass_domain::place::Place;
 use jobpass_domain::project::Project;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
+use jobpass_domain::trust_rule::TrustRule;
 use jobpass_domain::user::{Member, User, UserToken};
-use jobpass_persistence::{audit, grant, group, job_token, member, project, runner, service, user};
+use jobpass_persistence::{audit, grant, group, job_token, member, project, runner, service, trust_rule, user};
 use uuid::Uuid;
 
 /// The page asked for; `limit` is already within bounds.
@@ -89,6 +90,11 @@ impl App {
     pub async fn list_runners(&self, person: &Person, page: &PageOf) -> Listed<Runner> {
         let rows = runner::list(self.db.read(), person.eyes(), page.id()?, page.rows()).await?;
         Ok(page.cut(rows, |runner| runner.id.to_string()))
+    }
+
+    pub async fn list_trust_rules(&self, access: &ProjectAccess, page: &PageOf) -> Listed<TrustRule> {
+        let rows = trust_rule::list(self.db.read(), access.project.id, page.id()?, page.rows()).await?;
+        Ok(page.cut(rows, |rule| rule.id.to_string()))
     }
 
     pub async fn list_services(&self, page: &PageOf) -> Listed<Service> {

@@ -1,4 +1,4 @@
-//! A runner asks for a token when a job starts.
+//! A token for a job that starts: a runner asks for it, or a trust rule answers for another CI.
 
 use crate::once::{Life, once};
 use crate::{App, Conflict, Once, Refusal, Rendered, RunnerCaller, entropy};
@@ -6,10 +6,10 @@ use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, UserId};
 use jobpass_domain::job::{GRACE, JobFacts, MAX_LIVE_TOKENS};
+use jobpass_domain::minter::{Minter, MinterId};
 use jobpass_domain::pipeline::{PipelineFacts, Trigger, is_protected_environment};
 use jobpass_domain::place::Place;
 use jobpass_domain::project::Project;
-use jobpass_domain::runner::Runner;
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::{self, TokenHash};
 use jobpass_domain::{PermissionSet, Secret};
@@ -25,7 +25,7 @@ const MAX_LEASE_SECS: u32 = 3600;
 /// The most entries of a cap.
 const MAX_CAP: usize = 256;
 
-/// What a runner states.
+/// What a runner states, or another CI in signed claims.
 #[derive(Clone, Debug)]
 pub struct Mint {
     /// Path or id.
@@ -34,6 +34,8 @@ pub struct Mint {
     pub pipeline: PipelineFacts,
     /// Whether `from_fork` was said, or is assumed.
     pub fork_was_said: bool,
+    /// The CI itself says that the ref is not protected there; this lowers, and nothing raises.
+    pub unprotected_there: bool,
     pub job_key: Label,
     pub job: JobFacts,
     pub permissions: Option<Vec<String>>,
@@ -74,13 +76,12 @@ impl App {
         if runner.paused {
             return Err(Conflict::RunnerPaused.into());
         }
-        let protected = protection(runner, &project, request)?;
+        let minter = Minter::from(runner);
+        let draft = Draft { minter: &minter, project: &project, request, cap };
+        let protected = draft.protection()?;
         let context = self.context(Actor::Runner(runner.id), caller.request);
         let work = async |tx: &mut Tx| {
-            let run = open_pipeline(tx, &project, request).await?;
-            let job = open_job(tx, runner, &run, request).await?;
-            let minted = issue(tx, runner, &project, &run, &job, protected, cap.clone(), request).await?;
-            tx.audit(&event(&minted, &project, protected, request)).await?;
+            let minted = draft.issue(tx, protected).await?;
             let life = life(&minted);
             Ok((render(&minted), life))
         };
@@ -142,107 +143,144 @@ pub(crate) fn check_audience(audience: Option<&[AudienceUri]>) -> Result<(), Ref
     }
 }
 
-/// Computed, never taken from the caller; refused rather than lowered.
-fn protection(runner: &Runner, project: &Project, request: &Mint) -> Result<bool, Refusal> {
-    let protected = request.pipeline.is_protected(&project.protected_refs);
-    if protected && !runner.protected {
-        return Err(Refusal::RunnerNotProtected);
-    }
-    let environment = request.job.environment.as_deref();
-    if !protected && environment.is_some_and(|name| is_protected_environment(name, &project.protected_environments)) {
-        return Err(Refusal::ProtectedEnvironment);
-    }
-    Ok(protected)
+/// A mint under way: whatever the credential is, it is one and the same.
+pub(crate) struct Draft<'d> {
+    pub(crate) minter: &'d Minter,
+    pub(crate) project: &'d Project,
+    pub(crate) request: &'d Mint,
+    pub(crate) cap: Option<Vec<String>>,
 }
 
-async fn open_pipeline(tx: &mut Tx, project: &Project, request: &Mint) -> Result<KnownPipeline, Refusal> {
-    let id = PipelineId(id_at(tx.now()));
-    let known = pipeline::open(tx, id, project.id, &request.pipeline_key, &request.pipeline).await?;
-    match known.facts.first_difference(&request.pipeline) {
-        Some(field) => Err(Conflict::FactsDiffer(format!("/pipeline/{field}")).into()),
-        None => Ok(known),
+impl Draft<'_> {
+    /// Computed, never taken from the caller; refused rather than lowered, but where the CI itself takes it back.
+    pub(crate) fn protection(&self) -> Result<bool, Refusal> {
+        let Draft { minter, project, request, .. } = self;
+        let matches = request.pipeline.is_protected(&project.protected_refs);
+        if matches && !minter.protected {
+            return Err(Refusal::RunnerNotProtected);
+        }
+        let protected = matches && !request.unprotected_there;
+        let environment = request.job.environment.as_deref();
+        if !protected && environment.is_some_and(|name| is_protected_environment(name, &project.protected_environments))
+        {
+            return Err(Refusal::ProtectedEnvironment);
+        }
+        Ok(protected)
     }
-}
 
-/// The job, held: nobody else adds or ends its tokens until this transaction is over.
-async fn open_job(tx: &mut Tx, runner: &Runner, run: &KnownPipeline, request: &Mint) -> Result<KnownJob, Refusal> {
-    let now = tx.now();
-    let new = NewJob {
-        id: JobId(id_at(now)),
-        pipeline: run.id,
-        runner: runner.id,
-        key: &request.job_key,
-        facts: &request.job,
-        deadline_at: now + Duration::seconds(request.job.timeout_secs.into()),
-        lease_until: request.job.lease_secs.map(|secs| now + Duration::seconds(secs.into())),
-    };
-    let known = job::open(tx, &new).await?;
-    if known.runner != runner.id {
-        return Err(Conflict::JobOfOtherRunner.into());
+    /// Opens run and job where they are new, and writes the token with its audit event.
+    pub(crate) async fn issue(&self, tx: &mut Tx, protected: bool) -> Result<Minted, Refusal> {
+        let run = self.open_pipeline(tx).await?;
+        let job = self.open_job(tx, &run).await?;
+        let minted = self.mint(tx, &run, &job, protected).await?;
+        tx.audit(&self.event(&minted, protected)).await?;
+        Ok(minted)
     }
-    if let Some(field) = known.facts.first_difference(&request.job) {
-        return Err(Conflict::FactsDiffer(format!("/job/{field}")).into());
-    }
-    known.state.may_mint(now).map_err(Conflict::JobOver)?;
-    if job_token::count_minted(tx, known.id).await? >= MAX_LIVE_TOKENS {
-        return Err(Conflict::TooManyTokens { limit: MAX_LIVE_TOKENS }.into());
-    }
-    Ok(known)
-}
 
-#[expect(clippy::too_many_arguments, reason = "each is a fact that is frozen in the token")]
-async fn issue(
-    tx: &mut Tx,
-    runner: &Runner,
-    project: &Project,
-    run: &KnownPipeline,
-    job: &KnownJob,
-    protected: bool,
-    cap: Option<Vec<String>>,
-    request: &Mint,
-) -> Result<Minted, Refusal> {
-    let id = JobTokenId(id_at(tx.now()));
-    let secret = token::generate_job_token(job_token::hour_of(id), entropy::token_bytes()?);
-    let minted = Minted {
-        id,
-        project: project.id,
-        pipeline: run.id,
-        job: job.id,
-        expires_at: job.deadline_at + GRACE,
-        secret,
-        cap,
-        details: None,
-    };
-    let token = NewToken {
-        id,
-        hash: TokenHash::of(minted.secret.expose()),
-        project: project.id,
-        pipeline: run.id,
-        job: job.id,
-        runner: runner.id,
-        cap: minted.cap.clone(),
-        audience: request.audience.as_ref().map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
-        pipeline_key: &request.pipeline_key,
-        job_key: &request.job_key,
-        job_name: &request.job.name,
-        facts: &request.pipeline,
-        protected,
-        environment: request.job.environment.as_deref(),
-        actor: vouched_actor(tx, runner, request).await?,
-        minted_by: runner.scope.scope(),
-        pipeline_epoch: run.epoch,
-        runner_epoch: runner.epoch,
-        expires_at: minted.expires_at,
-    };
-    job_token::insert(tx, &token).await?;
-    Ok(minted)
-}
+    async fn open_pipeline(&self, tx: &mut Tx) -> Result<KnownPipeline, Refusal> {
+        let id = PipelineId(id_at(tx.now()));
+        let mut facts = self.request.pipeline.clone();
+        if let MinterId::TrustRule(_) = self.minter.id {
+            // Other CIs name whoever started the job, and jobs of one run may have been started by several.
+            facts.actor = None;
+        }
+        let known = pipeline::open(tx, id, self.project.id, &self.request.pipeline_key, &facts).await?;
+        match known.facts.first_difference(&facts) {
+            Some(field) => Err(Conflict::FactsDiffer(format!("/pipeline/{field}")).into()),
+            None => Ok(known),
+        }
+    }
 
-/// The user that the run's actor is, if the runner's word is taken and there is such a user; silently none otherwise.
-async fn vouched_actor(tx: &mut Tx, runner: &Runner, request: &Mint) -> Result<Option<UserId>, Refusal> {
-    match &request.pipeline.actor {
-        Some(actor) if runner.asserts_actor => Ok(user::find(tx.on(), actor).await?.map(|user| user.id)),
-        _ => Ok(None),
+    /// The job, held: nobody else adds or ends its tokens until this transaction is over.
+    async fn open_job(&self, tx: &mut Tx, run: &KnownPipeline) -> Result<KnownJob, Refusal> {
+        let Draft { minter, request, .. } = self;
+        let now = tx.now();
+        let new = NewJob {
+            id: JobId(id_at(now)),
+            pipeline: run.id,
+            minter: minter.id,
+            key: &request.job_key,
+            facts: &request.job,
+            deadline_at: now + Duration::seconds(request.job.timeout_secs.into()),
+            lease_until: request.job.lease_secs.map(|secs| now + Duration::seconds(secs.into())),
+        };
+        let known = job::open(tx, &new).await?;
+        if known.minter != minter.id {
+            return Err(Conflict::JobOfOtherRunner.into());
+        }
+        if let Some(field) = known.facts.first_difference(&request.job) {
+            return Err(Conflict::FactsDiffer(format!("/job/{field}")).into());
+        }
+        known.state.may_mint(now).map_err(Conflict::JobOver)?;
+        if job_token::count_minted(tx, known.id).await? >= MAX_LIVE_TOKENS {
+            return Err(Conflict::TooManyTokens { limit: MAX_LIVE_TOKENS }.into());
+        }
+        Ok(known)
+    }
+
+    async fn mint(&self, tx: &mut Tx, run: &KnownPipeline, job: &KnownJob, protected: bool) -> Result<Minted, Refusal> {
+        let Draft { minter, project, request, cap } = self;
+        let id = JobTokenId(id_at(tx.now()));
+        let minted = Minted {
+            id,
+            project: project.id,
+            pipeline: run.id,
+            job: job.id,
+            expires_at: job.deadline_at + GRACE,
+            secret: token::generate_job_token(job_token::hour_of(id), entropy::token_bytes()?),
+            cap: cap.clone(),
+            details: None,
+        };
+        let token = NewToken {
+            id,
+            hash: TokenHash::of(minted.secret.expose()),
+            project: project.id,
+            pipeline: run.id,
+            job: job.id,
+            minter: minter.id,
+            cap: minted.cap.clone(),
+            audience: request.audience.as_ref().map(|list| list.iter().map(|uri| uri.as_str().to_owned()).collect()),
+            pipeline_key: &request.pipeline_key,
+            job_key: &request.job_key,
+            job_name: &request.job.name,
+            facts: &request.pipeline,
+            protected,
+            environment: request.job.environment.as_deref(),
+            actor: self.vouched_actor(tx).await?,
+            minted_by: minter.scope.scope(),
+            pipeline_epoch: run.epoch,
+            minter_epoch: minter.epoch,
+            expires_at: minted.expires_at,
+        };
+        job_token::insert(tx, &token).await?;
+        Ok(minted)
+    }
+
+    /// The user that the actor is, if the credential's word is taken and there is such a user; silently none otherwise.
+    async fn vouched_actor(&self, tx: &mut Tx) -> Result<Option<UserId>, Refusal> {
+        match &self.request.pipeline.actor {
+            Some(actor) if self.minter.asserts_actor => Ok(user::find(tx.on(), actor).await?.map(|user| user.id)),
+            _ => Ok(None),
+        }
+    }
+
+    fn event(&self, minted: &Minted, protected: bool) -> Change {
+        let request = self.request;
+        Change {
+            action: "job_token.minted",
+            subject_kind: "job_token",
+            subject: minted.id.0,
+            place: Place::Project(self.project.id),
+            before: None,
+            after: Some(
+                json!({
+                    "pipeline_id": minted.pipeline, "job_id": minted.job, "pipeline": request.pipeline_key, "job": request.job_key,
+                    "ref": request.pipeline.ref_name, "protected": protected, "permissions": minted.cap,
+                })
+                .to_string(),
+            ),
+            reason: None,
+        }
     }
 }
 
@@ -250,22 +288,4 @@ async fn vouched_actor(tx: &mut Tx, runner: &Runner, request: &Mint) -> Result<O
 pub(crate) fn life(minted: &Minted) -> Life {
     let hash = TokenHash::of(minted.secret.expose());
     Life { token: Some((job_token::hour_of(minted.id), hash, minted.expires_at)) }
-}
-
-fn event(minted: &Minted, project: &Project, protected: bool, request: &Mint) -> Change {
-    Change {
-        action: "job_token.minted",
-        subject_kind: "job_token",
-        subject: minted.id.0,
-        place: Place::Project(project.id),
-        before: None,
-        after: Some(
-            json!({
-                "pipeline_id": minted.pipeline, "job_id": minted.job, "pipeline": request.pipeline_key, "job": request.job_key,
-                "ref": request.pipeline.ref_name, "protected": protected, "permissions": minted.cap,
-            })
-            .to_string(),
-        ),
-        reason: None,
-    }
 }

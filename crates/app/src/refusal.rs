@@ -55,6 +55,9 @@ pub enum Conflict {
         limit: i64,
     },
     TwoLiveSecrets,
+    TooManyTrustRules {
+        limit: i64,
+    },
     TooManyGrants {
         limit: usize,
         count: usize,

@@ -16,7 +16,7 @@ use jobpass_domain::refs::RefPattern;
 use jobpass_domain::{Path, Role};
 use jobpass_persistence::project::NewProject;
 use jobpass_persistence::usage::Touched;
-use jobpass_persistence::{Tx, group, id_at, instance, member, project, runner, service};
+use jobpass_persistence::{Tx, group, id_at, instance, member, project, runner, service, trust_rule};
 use serde_json::json;
 
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl App {
         Ok(relocate::told(done.await?))
     }
 
-    /// With it go its grants, runners, services, runs and jobs, and every token minted for it is dead. Grants
+    /// With it go its grants, runners, trust rules, services, runs and jobs, and every token minted for it is dead. Grants
     /// elsewhere that name it as source are deleted, each with an audit event on its own target.
     pub async fn project_delete(&self, access: ProjectAccess, still: impl Fn(&Project) -> bool) -> Result<(), Refusal> {
         let ProjectAccess { person, project: seen, .. } = access.require(Role::Owner)?;
@@ -140,6 +140,7 @@ impl App {
             for id in runner::ids_on(tx, Place::Project(old.id)).await? {
                 runner::delete(tx, id).await?;
             }
+            trust_rule::delete_all(tx, old.id).await?;
             // Never merely unbound: a service without its project would answer for all.
             for id in service::ids_for(tx, old.id).await? {
                 service::delete(tx, id).await?;

@@ -1,12 +1,16 @@
 //! Revocation: of one token with all that was narrowed from it, of a job, and by raising an epoch of a
 //! whole run, project or runner.
 
+use crate::finish::end;
 use crate::{App, Holder, Person, ProjectAccess, Refusal, RunnerCaller};
 use jobpass_domain::Role;
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, RunnerId};
+use jobpass_domain::job::JobState;
+use jobpass_domain::minter::MinterId;
 use jobpass_domain::place::Place;
 use jobpass_domain::token::{self, Kind};
+use jobpass_persistence::job::KnownJob;
 use jobpass_persistence::job_token::Whereabouts;
 use jobpass_persistence::{Tx, job, job_token, pipeline, project, runner};
 use serde_json::json;
@@ -31,7 +35,7 @@ impl App {
         let Some(token) = self.find_by_text(text).await? else {
             return Ok(());
         };
-        if token.runner == caller.runner.id {
+        if token.minter == MinterId::Runner(caller.runner.id) {
             self.revoke_one(Actor::Runner(caller.runner.id), caller.request, &token, "revoked").await?;
         }
         Ok(())
@@ -120,7 +124,7 @@ impl App {
         let context = self.context(actor, request);
         self.transaction(context, async |tx: &mut Tx| {
             // The lock that a narrowing takes, too: what it makes is either seen here or never made.
-            job::lock(tx, token.job).await?;
+            let job = job::lock(tx, token.job).await?;
             let revoked = job_token::revoke(tx, token, because).await?;
             if revoked == 0 {
                 tx.nothing_to_audit();
@@ -129,10 +133,19 @@ impl App {
                 let change = changed("job_token.revoked", "job_token", token.id.0, place, Some(revoked));
                 tx.audit(&Change { reason: Some(because.to_owned()), ..change }).await?;
             }
+            if let Some(job) = job.filter(|job| revoked > 0 && ends_its_job(token, because, job)) {
+                end(tx, &job, JobState::Finished).await?;
+            }
             Ok(revoked)
         })
         .await
     }
+}
+
+/// A job of another CI has no runner here that would finish it: giving up the token that was minted for it does.
+fn ends_its_job(token: &Whereabouts, because: &str, job: &KnownJob) -> bool {
+    let of_rule = matches!(token.minter, MinterId::TrustRule(_));
+    of_rule && because == "given_up" && token.id == token.root && matches!(job.state, JobState::Running { .. })
 }
 
 fn changed(

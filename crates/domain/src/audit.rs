@@ -1,6 +1,6 @@
 //! Who changed what: one event in the transaction of each mint, revocation and change.
 
-use crate::ids::{AuditEventId, JobTokenId, RunnerId, ServiceId, UserId};
+use crate::ids::{AuditEventId, JobTokenId, RunnerId, ServiceId, TrustRuleId, UserId};
 use crate::place::Place;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 pub enum Actor {
     User(UserId),
     Runner(RunnerId),
+    TrustRule(TrustRuleId),
     Service(ServiceId),
     /// The holder of a job token.
     JobToken(JobTokenId),
@@ -24,6 +25,7 @@ impl Actor {
         match self {
             Actor::User(_) => "user",
             Actor::Runner(_) => "runner",
+            Actor::TrustRule(_) => "trust_rule",
             Actor::Service(_) => "service",
             Actor::JobToken(_) => "job_token",
             Actor::Anyone => "anyone",
@@ -35,6 +37,7 @@ impl Actor {
         match self {
             Actor::User(id) => Some(id.0),
             Actor::Runner(id) => Some(id.0),
+            Actor::TrustRule(id) => Some(id.0),
             Actor::Service(id) => Some(id.0),
             Actor::JobToken(id) => Some(id.0),
             Actor::Anyone | Actor::System => None,

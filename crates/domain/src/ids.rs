@@ -46,6 +46,8 @@ ids! {
     ProjectId,
     /// A minting credential's owner.
     RunnerId,
+    /// A minting credential without a secret; its OAuth `client_id` is this id.
+    TrustRuleId,
     /// A resource service; its OAuth `client_id` is this id without hyphens.
     ServiceId,
     /// One of the live secrets of a runner or a service.

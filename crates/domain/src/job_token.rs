@@ -2,8 +2,9 @@
 //! one is narrowed.
 
 use crate::authorization_detail::{self, AuthorizationDetail, ShownDetail};
-use crate::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
+use crate::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId};
 use crate::job::JobState;
+use crate::minter::MinterId;
 use crate::permission::PermissionSet;
 use crate::pipeline::Trigger;
 use crate::provenance::Provenance;
@@ -88,7 +89,8 @@ pub struct TokenInfo {
     pub job: JobId,
     pub job_key: String,
     pub job_name: String,
-    pub runner: RunnerId,
+    /// The credential that minted it, or the token it was narrowed from.
+    pub minter: MinterId,
     pub ref_name: String,
     pub ref_type: RefType,
     pub sha: String,

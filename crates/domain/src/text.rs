@@ -17,6 +17,8 @@ pub enum InvalidText {
     Name,
     #[error("is an absolute URI without white space or fragment (RFC 8707, section 2)")]
     Uri,
+    #[error("is an https URL without user, query or fragment")]
+    Https,
 }
 
 macro_rules! texts {
@@ -91,6 +93,11 @@ texts! {
         line(text, 512)?;
         absolute_uri(text)
     };
+    /// Where another's documents are, and who it says it is: an https URL without user, query or fragment, up to 160 bytes.
+    HttpsUrl = |text| {
+        line(text, 160)?;
+        https_url(text)
+    };
 }
 
 fn line(text: &str, max: usize) -> Result<(), InvalidText> {
@@ -116,6 +123,14 @@ fn absolute_uri(text: &str) -> Result<(), InvalidText> {
     if well_formed { Ok(()) } else { Err(InvalidText::Uri) }
 }
 
+fn https_url(text: &str) -> Result<(), InvalidText> {
+    let well_formed = text.strip_prefix("https://").is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '@' | '"' | '<' | '>' | '\\'))
+    });
+    if well_formed { Ok(()) } else { Err(InvalidText::Https) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +151,27 @@ mod tests {
         for bad in ["registry", "https:", "https://a b", "https://a/#x", "1a:b", "://x"] {
             assert!(AudienceUri::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn https_urls() {
+        for good in ["https://ci.example", "https://ci.example:8443/a/b/", "https://[::1]/", "https://127.0.0.1"] {
+            assert!(HttpsUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://ci.example",
+            "HTTPS://ci.example",
+            "https://",
+            "https:///x",
+            "https://a@b",
+            "https://a/?x",
+            "https://a/#x",
+            "https://a b",
+            "https://a\\b",
+        ] {
+            assert_eq!(HttpsUrl::parse(bad), Err(InvalidText::Https), "{bad}");
+        }
+        assert_eq!(HttpsUrl::parse(format!("https://{}", "a".repeat(160))), Err(InvalidText::TooLong(160)));
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn conflict_row(conflict: &Conflict) -> Row {
             .detail("grant what is needed first, or send confirm=true to do it all the same"),
         Conflict::FactsDiffer(_) => row("facts_differ", "A fact was stated otherwise before; facts never change"),
         Conflict::JobOver(over) => row("job_over", "The job is over").detail(over.to_string()),
-        Conflict::JobOfOtherRunner => row("job_of_other_runner", "The job belongs to the runner that opened it"),
+        Conflict::JobOfOtherRunner => row("job_of_other_runner", "The job belongs to the credential that opened it"),
         Conflict::RunnerPaused => row("runner_paused", "The runner is paused"),
         Conflict::TooManyTokens { limit } => {
             row("too_many_tokens", "The job has too many live tokens").detail(format!("at most {limit}"))
@@ -155,6 +155,9 @@ fn conflict_row(conflict: &Conflict) -> Row {
         }
         Conflict::TwoLiveSecrets => row("two_live_secrets", "There are two live secrets already")
             .detail("delete the one that is no longer used first"),
+        Conflict::TooManyTrustRules { limit } => {
+            row("too_many_trust_rules", "The project has too many trust rules").detail(format!("at most {limit}"))
+        }
         Conflict::TooManyGrants { limit, count } => {
             row("too_many_grants", "Too many grants here").detail(format!("{count}; at most {limit}"))
         }

@@ -12,7 +12,7 @@ use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
     group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*,
-    secret::*, service::*, suggestion::*, usage::*, user::*,
+    secret::*, service::*, suggestion::*, trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -53,6 +53,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(runner_secret_list, runner_secret_create))
         .routes(routes!(runner_secret_delete))
         .routes(routes!(runner_keys_read, runner_keys_put, runner_keys_delete))
+        .routes(routes!(trust_rule_list, trust_rule_create))
+        .routes(routes!(trust_rule_read, trust_rule_put, trust_rule_delete))
         .routes(routes!(service_list, service_create))
         .routes(routes!(service_read, service_update, service_delete))
         .routes(routes!(service_secret_list, service_secret_create))
@@ -87,6 +89,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(pipeline_revoke_tokens))
         .routes(routes!(job_revoke_tokens))
         .routes(routes!(runner_revoke_tokens))
+        .routes(routes!(trust_rule_revoke_tokens))
         .routes(routes!(leaked_token_report))
         // decisions
         .routes(routes!(project_explain))

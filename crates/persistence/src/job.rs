@@ -2,8 +2,9 @@
 
 use crate::error::{parsed, stored};
 use crate::{Result, Tx};
-use jobpass_domain::ids::{GroupId, JobId, PipelineId, ProjectId, RunnerId};
+use jobpass_domain::ids::{GroupId, JobId, PipelineId, ProjectId};
 use jobpass_domain::job::{JobFacts, JobState};
+use jobpass_domain::minter::MinterId;
 use jobpass_domain::text::Label;
 use sqlx::PgExecutor;
 use time::OffsetDateTime;
@@ -17,7 +18,8 @@ pub struct KnownJob {
     pub project: ProjectId,
     /// The groups above the project.
     pub chain: Vec<GroupId>,
-    pub runner: RunnerId,
+    /// The credential that opened it.
+    pub minter: MinterId,
     pub facts: JobFacts,
     pub state: JobState,
     pub deadline_at: OffsetDateTime,
@@ -39,7 +41,7 @@ pub(crate) fn state(name: &str, deadline_at: OffsetDateTime, lease_until: Option
 pub struct NewJob<'a> {
     pub id: JobId,
     pub pipeline: PipelineId,
-    pub runner: RunnerId,
+    pub minter: MinterId,
     pub key: &'a Label,
     pub facts: &'a JobFacts,
     pub deadline_at: OffsetDateTime,
@@ -51,12 +53,12 @@ pub async fn open(tx: &mut Tx, job: &NewJob<'_>) -> Result<KnownJob> {
     let now = tx.now();
     let seconds = |secs: u32| i32::try_from(secs).unwrap_or(i32::MAX);
     sqlx::query!(
-        "insert into jobs (id, pipeline_id, runner_id, key, name, environment, timeout_secs, lease_secs, state, deadline_at, lease_until, opened_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11)
+        "insert into jobs (id, pipeline_id, runner_id, trust_rule_id, key, name, environment, timeout_secs, lease_secs, state, deadline_at, lease_until, opened_at)
+         values ($1, $2, $3, $12, $4, $5, $6, $7, $8, 'running', $9, $10, $11)
          on conflict (pipeline_id, key) do nothing",
         job.id.0,
         job.pipeline.0,
-        job.runner.0,
+        job.minter.runner_id(),
         job.key.as_str(),
         job.facts.name.as_str(),
         job.facts.environment.as_deref(),
@@ -64,7 +66,8 @@ pub async fn open(tx: &mut Tx, job: &NewJob<'_>) -> Result<KnownJob> {
         job.facts.lease_secs.map(seconds),
         job.deadline_at,
         job.lease_until,
-        now
+        now,
+        job.minter.trust_rule_id()
     )
     .execute(tx.on())
     .await?;
@@ -83,7 +86,8 @@ struct Row {
     pipeline_id: Uuid,
     project_id: Uuid,
     chain: Vec<Uuid>,
-    runner_id: Uuid,
+    runner_id: Option<Uuid>,
+    trust_rule_id: Option<Uuid>,
     name: String,
     environment: Option<String>,
     timeout_secs: i32,
@@ -101,7 +105,7 @@ impl Row {
             pipeline: PipelineId(self.pipeline_id),
             project: ProjectId(self.project_id),
             chain: self.chain.into_iter().map(GroupId).collect(),
-            runner: RunnerId(self.runner_id),
+            minter: stored(MinterId::from_ids(self.runner_id, self.trust_rule_id))?,
             facts: JobFacts {
                 name: label(self.name)?,
                 environment: self.environment.map(label).transpose()?,
@@ -118,7 +122,7 @@ impl Row {
 pub async fn find(db: impl PgExecutor<'_>, id: JobId) -> Result<Option<KnownJob>> {
     sqlx::query_as!(
         Row,
-        "select j.id, j.pipeline_id, l.project_id, p.chain, j.runner_id, j.name, j.environment, j.timeout_secs, j.lease_secs, j.state,
+        "select j.id, j.pipeline_id, l.project_id, p.chain, j.runner_id, j.trust_rule_id, j.name, j.environment, j.timeout_secs, j.lease_secs, j.state,
             j.deadline_at, j.lease_until
          from jobs j join pipelines l on l.id = j.pipeline_id join projects p on p.id = l.project_id
          where j.id = $1",

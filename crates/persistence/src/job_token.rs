@@ -4,8 +4,9 @@ use crate::error::stored;
 use crate::{Result, Tx, authorization_detail};
 use jobpass_domain::Catalogue;
 use jobpass_domain::authorization_detail::AuthorizationDetail;
-use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, RunnerId, UserId};
+use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, UserId};
 use jobpass_domain::job_token::TokenInfo;
+use jobpass_domain::minter::MinterId;
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
 use jobpass_domain::provenance::CredentialScope;
 use jobpass_domain::refs::RefType;
@@ -33,7 +34,7 @@ pub struct NewToken<'a> {
     pub project: ProjectId,
     pub pipeline: PipelineId,
     pub job: JobId,
-    pub runner: RunnerId,
+    pub minter: MinterId,
     pub cap: Option<Vec<String>>,
     pub audience: Option<Vec<String>>,
     pub pipeline_key: &'a str,
@@ -45,7 +46,7 @@ pub struct NewToken<'a> {
     pub actor: Option<UserId>,
     pub minted_by: CredentialScope,
     pub pipeline_epoch: i64,
-    pub runner_epoch: i64,
+    pub minter_epoch: i64,
     pub expires_at: OffsetDateTime,
 }
 
@@ -53,10 +54,10 @@ pub struct NewToken<'a> {
 pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
-        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, ancestors,
+        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, trust_rule_id, root_id, ancestors,
             permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
-            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at)
-         select $1, $2, $3, $4, $5, $6, $7, $2, '{}', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, minter_epoch, issued_at, expires_at)
+         select $1, $2, $3, $4, $5, $6, $7, $28, $2, '{}', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
             p.epoch, $24, $25, $26, $27
          from projects p where p.id = $4",
         number(hour_of(token.id)),
@@ -65,7 +66,7 @@ pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<()> {
         token.project.0,
         token.pipeline.0,
         token.job.0,
-        token.runner.0,
+        token.minter.runner_id(),
         token.cap.as_deref(),
         token.audience.as_deref(),
         token.pipeline_key,
@@ -83,9 +84,10 @@ pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<()> {
         token.facts.actor.as_deref(),
         token.minted_by.name(),
         token.pipeline_epoch,
-        token.runner_epoch,
+        token.minter_epoch,
         now,
-        token.expires_at
+        token.expires_at,
+        token.minter.trust_rule_id()
     )
     .execute(tx.on())
     .await?;
@@ -106,12 +108,12 @@ pub struct NewChild {
 pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild, catalogue: &Catalogue) -> Result<()> {
     let now = tx.now();
     sqlx::query!(
-        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, root_id, ancestors,
+        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, trust_rule_id, root_id, ancestors,
             permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
-            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, runner_epoch, issued_at, expires_at, details)
-         select $1, $2, $3, project_id, pipeline_id, job_id, runner_id, root_id, ancestors || id, $4, $5, pipeline_key, job_key,
+            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, minter_epoch, issued_at, expires_at, details)
+         select $1, $2, $3, project_id, pipeline_id, job_id, runner_id, trust_rule_id, root_id, ancestors || id, $4, $5, pipeline_key, job_key,
             job_name, ref, ref_type, sha, protected, environment, trigger, from_fork, fork_source, actor_id, actor_claimed, minted_by,
-            project_epoch, pipeline_epoch, runner_epoch, $6, $7, $10
+            project_epoch, pipeline_epoch, minter_epoch, $6, $7, $10
          from job_tokens where issued_hour = $8 and id = $9",
         number(hour_of(child.id)),
         child.id.0,
@@ -134,9 +136,10 @@ pub async fn count_minted(tx: &mut Tx, job: JobId) -> Result<i64> {
     let now = tx.now();
     Ok(sqlx::query_scalar!(
         r#"select count(*) as "count!" from job_tokens t
-         join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id join runners r on r.id = t.runner_id
+         join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id
+         left join runners r on r.id = t.runner_id left join trust_rules e on e.id = t.trust_rule_id
          where t.job_id = $1 and cardinality(t.ancestors) = 0 and t.revoked_at is null and t.expires_at > $2
-           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.runner_epoch = r.epoch"#,
+           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.minter_epoch = coalesce(r.epoch, e.epoch)"#,
         job.0,
         now
     )
@@ -163,7 +166,7 @@ pub struct Whereabouts {
     pub id: JobTokenId,
     pub job: JobId,
     pub project: ProjectId,
-    pub runner: RunnerId,
+    pub minter: MinterId,
     pub root: JobTokenId,
 }
 
@@ -179,19 +182,22 @@ pub async fn ancestors(db: impl PgExecutor<'_>, id: JobTokenId) -> Result<Vec<Jo
 
 pub async fn whereabouts(db: impl PgExecutor<'_>, id: JobTokenId) -> Result<Option<Whereabouts>> {
     let row = sqlx::query!(
-        "select id, job_id, project_id, runner_id, root_id from job_tokens where issued_hour = $1 and id = $2",
+        "select id, job_id, project_id, runner_id, trust_rule_id, root_id from job_tokens where issued_hour = $1 and id = $2",
         number(hour_of(id)),
         id.0
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Whereabouts {
-        id: JobTokenId(row.id),
-        job: JobId(row.job_id),
-        project: ProjectId(row.project_id),
-        runner: RunnerId(row.runner_id),
-        root: JobTokenId(row.root_id),
-    }))
+    row.map(|row| {
+        Ok(Whereabouts {
+            id: JobTokenId(row.id),
+            job: JobId(row.job_id),
+            project: ProjectId(row.project_id),
+            minter: stored(MinterId::from_ids(row.runner_id, row.trust_rule_id))?,
+            root: JobTokenId(row.root_id),
+        })
+    })
+    .transpose()
 }
 
 pub async fn id_by_hash(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash) -> Result<Option<JobTokenId>> {
@@ -243,7 +249,8 @@ struct InfoRow {
     job_id: Uuid,
     job_key: String,
     job_name: String,
-    runner_id: Uuid,
+    runner_id: Option<Uuid>,
+    trust_rule_id: Option<Uuid>,
     ref_name: String,
     ref_type: String,
     sha: String,
@@ -274,7 +281,7 @@ impl InfoRow {
             job: JobId(self.job_id),
             job_key: self.job_key,
             job_name: self.job_name,
-            runner: RunnerId(self.runner_id),
+            minter: stored(MinterId::from_ids(self.runner_id, self.trust_rule_id))?,
             ref_name: self.ref_name,
             ref_type: stored(RefType::named(&self.ref_type))?,
             sha: self.sha,
@@ -300,7 +307,8 @@ impl InfoRow {
 pub async fn info(connection: &mut PgConnection, id: JobTokenId) -> Result<Option<TokenInfo>> {
     sqlx::query_as!(
         InfoRow,
-        r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name, t.runner_id,
+        r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name,
+            t.runner_id, t.trust_rule_id,
             t.ref as ref_name, t.ref_type, t.sha, t.protected, t.environment, t.trigger, t.from_fork, t.fork_source,
             u.name as "actor?", t.actor_claimed, t.permissions, t.details as "details: Json<Vec<authorization_detail::Columns>>", t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
          from job_tokens t join projects p on p.id = t.project_id left join users u on u.id = t.actor_id
@@ -324,13 +332,15 @@ pub async fn list(
 ) -> Result<Vec<TokenInfo>> {
     sqlx::query_as!(
         InfoRow,
-        r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name, t.runner_id,
+        r#"select t.id, t.project_id, p.path as project_path, t.pipeline_id, t.pipeline_key, t.job_id, t.job_key, t.job_name,
+            t.runner_id, t.trust_rule_id,
             t.ref as ref_name, t.ref_type, t.sha, t.protected, t.environment, t.trigger, t.from_fork, t.fork_source,
             u.name as "actor?", t.actor_claimed, t.permissions, t.details as "details: Json<Vec<authorization_detail::Columns>>", t.audience, t.ancestors, t.root_id, t.issued_at, t.expires_at
          from job_tokens t join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id
-         join jobs j on j.id = t.job_id join runners r on r.id = t.runner_id left join users u on u.id = t.actor_id
+         join jobs j on j.id = t.job_id left join runners r on r.id = t.runner_id left join trust_rules e on e.id = t.trust_rule_id
+         left join users u on u.id = t.actor_id
          where t.project_id = $1 and ($2::uuid is null or t.id < $2) and t.revoked_at is null and t.expires_at > $3
-           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.runner_epoch = r.epoch
+           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.minter_epoch = coalesce(r.epoch, e.epoch)
            and j.state = 'running' and (j.lease_until is null or j.lease_until > $3)
          order by t.id desc limit $4"#,
         project.0,

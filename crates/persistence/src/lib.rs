@@ -28,6 +28,7 @@ pub mod service;
 pub mod situation;
 #[cfg(feature = "test-db")]
 pub mod test_db;
+pub mod trust_rule;
 pub mod usage;
 pub mod user;
 

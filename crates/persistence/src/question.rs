@@ -8,9 +8,10 @@ use jobpass_domain::Role;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ceiling::Ceiling;
 use jobpass_domain::decision::Target;
-use jobpass_domain::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId, RunnerId};
+use jobpass_domain::ids::{GroupId, JobId, JobTokenId, PipelineId, ProjectId};
 use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::{JobToken, Revoked, TokenInfo};
+use jobpass_domain::minter::MinterId;
 use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::provenance::CredentialScope;
 use jobpass_domain::provenance::Provenance;
@@ -40,7 +41,7 @@ pub struct LoadedToken {
     pub lease_until: Option<OffsetDateTime>,
 }
 
-/// `target`: a project's id or path. A token whose project, run or runner is gone counts as revoked.
+/// `target`: a project's id or path. A token whose project, run or minting credential is gone counts as revoked.
 pub async fn load(
     db: impl PgExecutor<'_>,
     hour: Hour,
@@ -72,13 +73,13 @@ async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Op
         target as (select * from projects where id = $3 or path = $4)
         select
             token.id as "token_id?", token.project_id as "project_id?", token.pipeline_id as "pipeline_id?", token.job_id as "job_id?",
-            token.runner_id as "runner_id?", token.permissions, token.details as "details: Json<Vec<authorization_detail::Columns>>", token.audience, token.pipeline_key as "pipeline_key?",
+            token.runner_id, token.trust_rule_id, token.permissions, token.details as "details: Json<Vec<authorization_detail::Columns>>", token.audience, token.pipeline_key as "pipeline_key?",
             token.job_key as "job_key?", token.job_name as "job_name?", token.ancestors as "ancestors?", token.root_id as "root_id?", token.ref as "ref_name?", token.ref_type as "ref_type?", token.sha as "sha?",
             token.protected as "protected?", token.environment, token.trigger as "trigger?", token.from_fork as "from_fork?",
             token.fork_source, token.actor_claimed, token.minted_by as "minted_by?",
             token.issued_at as "issued_at?", token.expires_at as "expires_at?", token.revoked_because,
             coalesce(token.project_epoch = source.epoch and token.pipeline_epoch = pipelines.epoch
-                and token.runner_epoch = runners.epoch, false) as "epochs_current!",
+                and token.minter_epoch = coalesce(runners.epoch, trust_rules.epoch), false) as "epochs_current!",
             source.path as "source_path?", source.chain as "source_chain?",
             jobs.state as "job_state?", jobs.deadline_at as "deadline_at?", jobs.lease_until as "lease_until?",
             actor.name as "actor?",
@@ -104,6 +105,7 @@ async fn select(db: impl PgExecutor<'_>, hour: Hour, hash: TokenHash, target: Op
         left join pipelines on pipelines.id = token.pipeline_id
         left join jobs on jobs.id = token.job_id
         left join runners on runners.id = token.runner_id
+        left join trust_rules on trust_rules.id = token.trust_rule_id
         left join users actor on actor.id = token.actor_id
         "#,
         i32::try_from(hour.0).unwrap_or(i32::MAX),
@@ -121,6 +123,7 @@ struct Row {
     pipeline_id: Option<Uuid>,
     job_id: Option<Uuid>,
     runner_id: Option<Uuid>,
+    trust_rule_id: Option<Uuid>,
     root_id: Option<Uuid>,
     ancestors: Option<Vec<Uuid>>,
     permissions: Option<Vec<String>>,
@@ -226,7 +229,7 @@ impl Row {
             job: JobId(stored(self.job_id)?),
             job_key: stored(self.job_key)?,
             job_name: stored(self.job_name)?,
-            runner: RunnerId(stored(self.runner_id)?),
+            minter: stored(MinterId::from_ids(self.runner_id, self.trust_rule_id))?,
             ref_name: token.run.ref_name.clone(),
             ref_type: token.run.ref_type,
             sha: stored(self.sha)?,

@@ -64,7 +64,7 @@ fn describe(active: &Active, caller: &ServiceCaller, issuer: &str) -> ActiveToke
     let in_project = project.is_some();
     ActiveToken {
         scope: if in_project { catalogue.expand(decision.effective).join(" ") } else { String::new() },
-        client_id: info.runner.to_string(),
+        client_id: info.minter.id().to_string(),
         sub: format!("project:{}:job:{}", info.project, info.job),
         aud: info.audience.clone().unwrap_or_else(|| vec![client_id(&caller.service)]),
         iss: issuer.to_owned(),

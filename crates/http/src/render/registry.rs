@@ -9,6 +9,7 @@ use jobpass_domain::live_secret::LiveSecret;
 use jobpass_domain::project::Project;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
+use jobpass_domain::trust_rule::TrustRule;
 use jobpass_domain::user::{Member, User, UserToken};
 
 pub(crate) fn group(group: &Group) -> api::Group {
@@ -69,6 +70,24 @@ pub(crate) fn runner(runner: &Runner, secret: Option<&Secret>) -> api::Runner {
         paused: runner.paused,
         created_at: runner.created_at,
         token: shown(secret),
+    }
+}
+
+pub(crate) fn trust_rule(rule: &TrustRule) -> api::TrustRule {
+    api::TrustRule {
+        id: rule.id.0,
+        project_id: rule.project.0,
+        name: rule.name.to_string(),
+        issuer: rule.issuer.to_string(),
+        jwks_uri: rule.jwks_uri.as_deref().map(str::to_owned),
+        ci: rule.ci,
+        claims: rule.claims.clone(),
+        permissions: rule.permissions.clone(),
+        protected: rule.protected,
+        excludes_forks: rule.excludes_forks,
+        max_lifetime_secs: rule.max_lifetime_secs,
+        paused: rule.paused,
+        created_at: rule.created_at,
     }
 }
 

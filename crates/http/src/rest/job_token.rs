@@ -130,6 +130,7 @@ fn mint(new: NewJobToken) -> Mint {
         project: project.into(),
         pipeline_key: pipeline.key,
         fork_was_said: pipeline.from_fork.is_some(),
+        unprotected_there: false,
         pipeline: PipelineFacts {
             ref_name: pipeline.r#ref,
             ref_type: pipeline.ref_type,

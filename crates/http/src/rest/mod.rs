@@ -20,6 +20,7 @@ pub(crate) mod runner;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod suggestion;
+pub(crate) mod trust_rule;
 pub(crate) mod usage;
 pub(crate) mod user;
 
