@@ -9,7 +9,7 @@ use time::Duration;
 /// RFC 8037, appendix A.2.
 const X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
-fn ed25519(change: Value) -> Value {
+fn ed25519(change: &Value) -> Value {
     let mut jwk = json!({ "kty": "OKP", "kid": "one", "crv": "Ed25519", "x": X });
     jwk.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
@@ -31,7 +31,7 @@ async fn rfc7517_5_what_was_put_is_shown_and_nothing_else() {
     for path in [of_service(&world), format!("/v1/runners/{}/jwks", world.runner_id)] {
         let (server, admin) = (&world.server, world.admin());
         assert_eq!(server.get(&path, admin).await.expect(200).json, json!({ "keys": [] }));
-        let mut keys = vec![ed25519(json!({ "x5t": "more", "key_ops": ["verify"] }))];
+        let mut keys = vec![ed25519(&json!({ "x5t": "more", "key_ops": ["verify"] }))];
         for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::RS256] {
             keys.push(Signer::new(algorithm, &format!("{algorithm:?}")).jwk());
         }
@@ -64,10 +64,10 @@ async fn rfc7517_9_3_private_and_shared_keys_are_refused_and_not_repeated() {
     let path = of_service(&world);
     let private = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
     for (member, jwk) in [
-        ("d", ed25519(json!({ "d": private }))),
+        ("d", ed25519(&json!({ "d": private }))),
         ("p", json!({ "kty": "RSA", "kid": "one", "n": "AQAB", "e": "AQAB", "p": private })),
         ("k", json!({ "kty": "oct", "kid": "one", "k": private })),
-        ("k", ed25519(json!({ "k": private }))),
+        ("k", ed25519(&json!({ "k": private }))),
     ] {
         let reply = put(&world, world.admin(), &path, &[jwk]).await;
         let reply = reply.invalid(&format!("/keys/0/{member}"), "private_key");
@@ -104,16 +104,16 @@ async fn rfc8725_3_5_weak_keys_and_what_is_none_are_refused() {
         (with(&ec, "x", json!("AA")), "/keys/0", "malformed"),
         (with(&ec, "x", json!("!")), "/keys/0", "malformed"),
         (with(&ec, "x", json!(1)), "/keys/0", "malformed"),
-        (ed25519(json!({ "x": null })), "/keys/0", "malformed"),
-        (ed25519(json!({ "x": "AA" })), "/keys/0", "malformed"),
-        (ed25519(json!({ "crv": "X25519" })), "/keys/0", "unfit_key"),
-        (ed25519(json!({ "kty": null })), "/keys/0", "malformed"),
-        (ed25519(json!({ "kty": "oct" })), "/keys/0", "malformed"),
-        (ed25519(json!({ "kid": null })), "/keys/0/kid", "required"),
-        (ed25519(json!({ "kid": "" })), "/keys/0/kid", "required"),
-        (ed25519(json!({ "kid": 7 })), "/keys/0/kid", "required"),
-        (ed25519(json!({ "kid": "a\u{0}" })), "/keys/0/kid", "required"),
-        (ed25519(json!({ "kid": "a".repeat(256) })), "/keys/0/kid", "required"),
+        (ed25519(&json!({ "x": null })), "/keys/0", "malformed"),
+        (ed25519(&json!({ "x": "AA" })), "/keys/0", "malformed"),
+        (ed25519(&json!({ "crv": "X25519" })), "/keys/0", "unfit_key"),
+        (ed25519(&json!({ "kty": null })), "/keys/0", "malformed"),
+        (ed25519(&json!({ "kty": "oct" })), "/keys/0", "malformed"),
+        (ed25519(&json!({ "kid": null })), "/keys/0/kid", "required"),
+        (ed25519(&json!({ "kid": "" })), "/keys/0/kid", "required"),
+        (ed25519(&json!({ "kid": 7 })), "/keys/0/kid", "required"),
+        (ed25519(&json!({ "kid": "a\u{0}" })), "/keys/0/kid", "required"),
+        (ed25519(&json!({ "kid": "a".repeat(256) })), "/keys/0/kid", "required"),
     ] {
         let sent = jwk.to_string();
         let reply = put(&world, world.admin(), &path, &[jwk]).await;
@@ -131,11 +131,11 @@ async fn rfc8725_3_5_weak_keys_and_what_is_none_are_refused() {
 async fn a_list_of_keys_is_bounded_and_its_names_differ() {
     let world = World::new().await;
     let (path, admin) = (of_service(&world), world.admin());
-    let many = |count: usize| (0..count).map(|n| ed25519(json!({ "kid": n.to_string() }))).collect::<Vec<_>>();
+    let many = |count: usize| (0..count).map(|n| ed25519(&json!({ "kid": n.to_string() }))).collect::<Vec<_>>();
     put(&world, admin, &path, &many(8)).await.expect(200);
     put(&world, admin, &path, &many(9)).await.invalid("/keys", "out_of_range");
     put(&world, admin, &path, &[]).await.invalid("/keys", "out_of_range");
-    let twice = [ed25519(json!({})), ed25519(json!({ "kid": "two" })), ed25519(json!({}))];
+    let twice = [ed25519(&json!({})), ed25519(&json!({ "kid": "two" })), ed25519(&json!({}))];
     put(&world, admin, &path, &twice).await.invalid("/keys/2/kid", "repeated");
     for (body, pointer, fault) in [
         (json!({}), "/keys", "required"),
@@ -153,7 +153,7 @@ async fn a_list_of_keys_is_bounded_and_its_names_differ() {
 async fn keys_are_changed_by_who_has_seen_them() {
     let world = World::new().await;
     let (server, admin, path) = (&world.server, world.admin(), of_service(&world));
-    let body = || Some(json!({ "keys": [ed25519(json!({}))] }));
+    let body = || Some(json!({ "keys": [ed25519(&json!({}))] }));
     server.put(&path, admin, body().unwrap()).await.refused(428, "precondition_required");
     let none = server.get(&path, admin).await.expect(200).header("etag").to_owned();
     let condition = |tag: &str| [("if-match", tag.to_owned())];
@@ -174,7 +174,7 @@ async fn keys_are_set_by_who_may_make_the_secrets() {
     let (server, admin) = (&world.server, world.admin());
     let (maintainer, developer, stranger) =
         (world.person("maintainer"), world.person("developer"), world.person("stranger"));
-    let keys = [ed25519(json!({}))];
+    let keys = [ed25519(&json!({}))];
     let made = server.post("/v1/runners", maintainer, json!({ "name": "r", "project": "acme/web" })).await.expect(201);
     let path = format!("/v1/runners/{}/jwks", made.text_at("/id"));
     put(&world, maintainer, &path, &keys).await.expect(200);
@@ -203,7 +203,7 @@ async fn a_change_of_keys_is_audited() {
     let world = World::new().await;
     let (server, admin, path) = (&world.server, world.admin(), of_service(&world));
     server.clock.advance(Duration::SECOND);
-    put(&world, admin, &path, &[ed25519(json!({}))]).await.expect(200);
+    put(&world, admin, &path, &[ed25519(&json!({}))]).await.expect(200);
     server.clock.advance(Duration::SECOND);
     server.delete(&path, admin).await.expect(204);
     let events = server.get("/v1/audit-events?limit=1000", admin).await.expect(200).json;
@@ -220,8 +220,8 @@ async fn a_change_of_keys_is_audited() {
 #[tokio::test]
 async fn keys_go_with_their_owner() {
     let world = World::new().await;
-    put(&world, world.admin(), &of_service(&world), &[ed25519(json!({}))]).await.expect(200);
-    put(&world, world.admin(), &format!("/v1/runners/{}/jwks", world.runner_id), &[ed25519(json!({}))])
+    put(&world, world.admin(), &of_service(&world), &[ed25519(&json!({}))]).await.expect(200);
+    put(&world, world.admin(), &format!("/v1/runners/{}/jwks", world.runner_id), &[ed25519(&json!({}))])
         .await
         .expect(200);
     world.server.delete(&format!("/v1/services/{}", world.service.0), world.admin()).await.expect(204);

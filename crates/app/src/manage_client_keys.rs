@@ -73,7 +73,7 @@ fn read(jwks: &[Map<String, Value>]) -> Result<Vec<ClientKey>, Refusal> {
         let twice = |key: &ClientKey| keys.iter().any(|other| other.kid == key.kid);
         match vet(jwk) {
             Ok(key) if twice(&key) => {
-                faults.push(Fault::new(format!("/keys/{index}/kid"), "repeated", "another key has this `kid`"))
+                faults.push(Fault::new(format!("/keys/{index}/kid"), "repeated", "another key has this `kid`"));
             }
             Ok(key) => keys.push(key),
             Err(fault) => faults.push(fault.within(&format!("/keys/{index}"))),
