@@ -1,5 +1,4 @@
-//! How a client proves itself at the OAuth endpoints (RFC 6749, section 2.3), shown at introspection, and
-//! what happens to an address that keeps failing.
+//! How a client proves itself at the OAuth endpoints (RFC 6749, section 2.3), shown at introspection.
 
 use crate::support::{Reply, World, send};
 use base64::Engine as _;
@@ -163,84 +162,4 @@ async fn rfc9110_11_1_a_scheme_is_case_insensitive() {
         introspect(&world, &[&encoded.replace("Basic ", scheme)], &[]).await.expect(200);
     }
     introspect(&world, &[&format!("bearer {secret}")], &[]).await.expect(200);
-}
-
-// ── RFC 6585 and RFC 6749, section 2.3.1: brute force ────────────────────────────────────────────────
-
-const FAILURES_A_MINUTE: usize = 300;
-
-/// Repeats an attempt until it is answered otherwise than with this status: that answer, and how many came
-/// before it.
-async fn until_limited(status: u16, attempt: impl AsyncFn() -> Reply) -> (usize, Reply) {
-    for before in 0..20 * FAILURES_A_MINUTE {
-        let reply = attempt().await;
-        if reply.status != status {
-            return (before, reply);
-        }
-    }
-    panic!("no limit");
-}
-
-#[tokio::test]
-async fn rfc6585_4_an_address_that_keeps_failing_is_told_to_wait() {
-    let world = World::new().await;
-    let (failures, reply) = until_limited(401, async || introspect(&world, &["Bearer x"], &[]).await).await;
-    // The first 300 are free; each fifth of a second gives one back.
-    assert!(failures >= FAILURES_A_MINUTE, "{failures}");
-    let reply = reply.expect(429);
-    let seconds: u64 = reply.header("retry-after").parse().unwrap();
-    assert!((1..=60).contains(&seconds), "{seconds}");
-    assert_eq!(reply.header("ratelimit-policy"), r#""failures";q=300;w=60"#);
-    assert_eq!(reply.header("ratelimit"), format!(r#""failures";r=0;t={seconds}"#));
-    assert_eq!(reply.header("cache-control"), "no-store");
-    assert_eq!(reply.header("content-type"), "application/json");
-    assert_eq!(reply.json["error"], "temporarily_unavailable");
-}
-
-#[tokio::test]
-async fn rfc6749_2_3_1_guesses_never_starve_a_valid_caller() {
-    let world = World::new().await;
-    let token = world.token("1").await;
-    let guess = async || world.server.get("/v1/job-tokens/self", "jpj_guess").await;
-    let (_, limited) = until_limited(401, guess).await;
-    assert_eq!(limited.expect(429).json["type"], "urn:jobpass:problem:too_many_failures");
-    for _ in 0..20 {
-        assert!(world.is_active(&token).await);
-    }
-    world.server.get("/v1/job-tokens/self", &token).await.expect(200);
-}
-
-#[tokio::test]
-async fn rfc6749_2_3_1_guessed_subject_tokens_are_limited() {
-    let world = World::new().await;
-    let token = world.token("1").await;
-    let exchange = async |subject: &str| {
-        let form = [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
-            ("subject_token", subject),
-            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-        ];
-        world.server.form("/oauth/token", None, &form).await
-    };
-    let (guesses, limited) = until_limited(400, async || exchange("guess").await).await;
-    assert!(guesses >= FAILURES_A_MINUTE, "{guesses}");
-    limited.expect(429);
-    exchange(&token).await.expect(200);
-}
-
-#[tokio::test]
-async fn rfc6585_4_calls_that_need_no_credential_are_limited() {
-    let world = World::new().await;
-    let unknown = jobpass_domain::token::generate(jobpass_domain::token::Kind::Runner, [7; 32]);
-    let report = async || {
-        let body = json!({ "token": unknown.expose() });
-        world.server.call("POST", "/v1/leaked-tokens", None, Some(body)).await
-    };
-    let (reports, limited) = until_limited(204, report).await;
-    assert!(reports >= FAILURES_A_MINUTE, "{reports}");
-    let limited = limited.expect(429);
-    assert_eq!(limited.header("content-type"), "application/problem+json");
-    assert_eq!(limited.header("ratelimit-policy"), r#""failures";q=300;w=60"#);
-    assert_eq!(limited.header("cache-control"), "no-store");
-    world.server.get("/v1/catalogue", world.admin()).await.expect(200);
 }

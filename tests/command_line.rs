@@ -172,6 +172,9 @@ fn settings_that_cannot_be() {
         ("--issuer", "https://x/", "trailing slash"),
         ("--max-job-timeout-secs", "604801", "604800"),
         ("--max-job-timeout-secs", "0", "604800"),
+        ("--trusted-proxies", "10.0.0.0/33", "network"),
+        ("--trusted-proxies", "10.0.0.1,::/0", "trust everybody"),
+        ("--client-address-header", "x-real-ip", "forwarded"),
         ("--database-url", "mysql://x", "DATABASE_URL"),
     ] {
         let told = failed(jobpass().args(["serve", "--listen", "127.0.0.1:0", flag, value]));

@@ -1,5 +1,5 @@
 //! What is derived is compared: the OpenAPI file, the whole schema, the offline query data, the tables of
-//! the docs, and the edges between the crates. `UPDATE_GOLDEN=1` writes anew what a test can write.
+//! the docs, the table of clauses, and the edges between the crates. `UPDATE_GOLDEN=1` writes anew what a test can write.
 
 use crate::support::test_db;
 use clap::CommandFactory;
@@ -201,4 +201,43 @@ fn the_page_of_permissions_is_the_catalogue() {
 fn the_schema_for_editors_is_what_the_file_takes() {
     let output = Command::new(env!("CARGO_BIN_EXE_jobpass")).arg("schema").output().unwrap();
     compare("docs/jobpass.schema.json", &String::from_utf8(output.stdout).unwrap());
+}
+
+// ── The table of clauses ─────────────────────────────────────────────────────────────────────────────
+
+/// Every module of the tests, by its name.
+fn modules() -> BTreeMap<String, String> {
+    let files = std::fs::read_dir(root().join("tests")).unwrap().map(|entry| entry.unwrap().path());
+    let sources = files.filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    sources
+        .map(|file| (file.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&file).unwrap()))
+        .collect()
+}
+
+fn table() -> String {
+    std::fs::read_to_string(root().join("docs/rfc.md")).unwrap()
+}
+
+#[test]
+fn every_test_that_the_table_of_clauses_names_is_there() {
+    let (table, modules) = (table(), modules());
+    let named: Vec<_> = table.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(named.len() > 50, "the table names {} tests", named.len());
+    for (module, test) in named {
+        let source = modules.get(module).unwrap_or_else(|| panic!("no module {module}"));
+        assert!(source.contains(&format!("fn {test}()")), "no test {module}::{test}");
+    }
+}
+
+#[test]
+fn every_test_of_a_clause_is_in_the_table() {
+    let table = table();
+    for (module, source) in modules() {
+        let functions = source.lines().map(|line| line.strip_prefix("async ").unwrap_or(line));
+        let names = functions.filter_map(|line| line.strip_prefix("fn rfc")?.split_once('('));
+        for (rest, _) in names {
+            let entry = format!("`{module}::rfc{rest}`");
+            assert!(table.contains(&entry), "docs/rfc.md lacks {entry}");
+        }
+    }
 }

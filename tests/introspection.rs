@@ -1,5 +1,5 @@
 //! RFC 7662 clause by clause, and what the design adds to it: an answer is for one project, for one
-//! service, and no longer than it may be relied on. At the end: `docs/rfc.md` names no test that is not there.
+//! service, and no longer than it may be relied on.
 
 use crate::support::{Reply, START, World, http_client, settings};
 use jobpass_domain::token::{Hour, generate_job_token};
@@ -545,41 +545,4 @@ async fn an_actor_is_named_only_when_a_runner_vouches_for_it() {
     assert_eq!(told(&world.runner, "1", "developer").await, (Some(json!("developer")), None));
     assert_eq!(told(&world.runner, "2", "nobody").await, (None, Some(json!("nobody"))));
     assert_eq!(told(&other, "3", "developer").await, (None, Some(json!("developer"))));
-}
-
-// ── The table in docs/rfc.md ─────────────────────────────────────────────────────────────────────────
-
-const SOURCES: [(&str, &str); 9] = [
-    ("authorization_details", include_str!("authorization_details.rs")),
-    ("bearer", include_str!("bearer.rs")),
-    ("client_authentication", include_str!("client_authentication.rs")),
-    ("client_keys", include_str!("client_keys.rs")),
-    ("introspection", include_str!("introspection.rs")),
-    ("metadata", include_str!("metadata.rs")),
-    ("private_key_jwt", include_str!("private_key_jwt.rs")),
-    ("revocation", include_str!("revocation.rs")),
-    ("token_endpoint", include_str!("token_endpoint.rs")),
-];
-const TABLE: &str = include_str!("../docs/rfc.md");
-
-#[test]
-fn every_test_that_the_table_names_is_there() {
-    let named: Vec<_> = TABLE.split('`').filter_map(|word| word.split_once("::")).collect();
-    assert!(named.len() > 50, "the table names {} tests", named.len());
-    for (module, test) in named {
-        let (_, source) =
-            SOURCES.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("no module {module}"));
-        assert!(source.contains(&format!("fn {test}()")), "no test {module}::{test}");
-    }
-}
-
-#[test]
-fn every_test_of_a_clause_is_in_the_table() {
-    for (module, source) in SOURCES {
-        let names = source.lines().filter_map(|line| line.strip_prefix("async fn rfc")?.split_once('('));
-        for (rest, _) in names {
-            let entry = format!("`{module}::rfc{rest}`");
-            assert!(TABLE.contains(&entry), "docs/rfc.md lacks {entry}");
-        }
-    }
 }

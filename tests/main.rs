@@ -15,6 +15,7 @@ mod as_code;
 mod authorization_details;
 mod bad_input;
 mod bearer;
+mod brute_force;
 mod callers;
 mod ceilings;
 mod client_authentication;

@@ -1,53 +1,120 @@
-//! A limit on failed authentication, by source address. It looks at failures only: a valid credential is
-//! never slowed down by somebody else's guesses from the same address.
+//! Limits on failed authentication, by source address and by the client that was claimed. They look at failures only, once
+//! the credential was checked: a valid one is never slowed by somebody's guesses, from its address or in its name.
+
+mod attempt;
+mod sketch;
+
+pub(crate) use attempt::{Attempt, claim, prove};
 
 use crate::problem::Denied;
 use axum::response::{IntoResponse, Response};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota};
-use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
+use sketch::{Level, Sketch};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use time::OffsetDateTime;
 
-/// Failures that may come at once, and that a minute gives back.
-const PER_MINUTE: NonZeroU32 = NonZeroU32::new(300).expect("not zero");
-/// After so many failures, addresses that have calmed down are forgotten.
-const FORGET_EVERY: u32 = 10_000;
+/// How many failures a window takes; they may come at once.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    name: &'static str,
+    quota: i64,
+    /// In seconds.
+    window: i64,
+}
+
+static BY_ADDRESS: Policy = Policy { name: "address", quota: 300, window: 60 };
+/// Whatever addresses they come from.
+static BY_CLIENT: Policy = Policy { name: "client", quota: 100, window: 60 };
 
 #[derive(Debug)]
-pub(crate) struct FailureLimit {
-    limiter: DefaultKeyedRateLimiter<IpAddr>,
-    seen: AtomicU32,
+pub(crate) struct Failures {
+    addresses: Sketch,
+    clients: Sketch,
 }
 
-impl Default for FailureLimit {
-    fn default() -> FailureLimit {
-        FailureLimit { limiter: DefaultKeyedRateLimiter::keyed(Quota::per_minute(PER_MINUTE)), seen: AtomicU32::new(0) }
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures { addresses: Sketch::new(&BY_ADDRESS), clients: Sketch::new(&BY_CLIENT) }
     }
 }
 
-impl FailureLimit {
-    /// Counts a failure; the seconds to wait when there were too many.
-    pub(crate) fn count(&self, address: IpAddr) -> Result<(), u64> {
-        if self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
-            self.limiter.retain_recent();
-        }
-        let too_many = self.limiter.check_key(&address);
-        too_many.map_err(|until| until.wait_time_from(DefaultClock::default().now()).as_secs() + 1)
+impl Failures {
+    /// Counts one. The client is as it was claimed, known or not, so that nothing is learnt of which exist.
+    pub(crate) fn count(&self, address: IpAddr, client: Option<&str>, now: OffsetDateTime) -> Standing {
+        let by_address = (&BY_ADDRESS, self.addresses.count(&network(address), now));
+        let by_client = client.map(|client| (&BY_CLIENT, self.clients.count(&client, now)));
+        Standing { levels: [Some(by_address), by_client] }
     }
 }
 
-/// RFC 6585, section 4; the header fields of draft-ietf-httpapi-ratelimit-headers.
-pub(crate) fn too_many(seconds: u64) -> Response {
-    let mut response = Denied::TooManyFailures.into_response();
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(name, value);
+/// Who is behind an address: of IPv6 a whole /64, which is what one host gets.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
-    };
-    set("retry-after", seconds.to_string());
-    set("ratelimit-policy", format!("\"failures\";q={PER_MINUTE};w=60"));
-    set("ratelimit", format!("\"failures\";r=0;t={seconds}"));
-    response
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+/// What the limits on a caller are, and what is left of them.
+pub(crate) struct Standing {
+    levels: [Option<(&'static Policy, Level)>; 2],
+}
+
+impl Standing {
+    fn levels(&self) -> impl Iterator<Item = &(&'static Policy, Level)> {
+        self.levels.iter().flatten()
+    }
+
+    /// The answer of a caller that failed: its own, or 429 (RFC 6585, section 4) with how long to wait.
+    pub(crate) fn answer(&self, own: Response) -> Response {
+        let wait = self.levels().filter(|(_, level)| level.exceeded).map(|(_, level)| level.seconds).max();
+        let mut response = wait.map_or(own, |_| Denied::TooManyFailures.into_response());
+        self.tell(response.headers_mut());
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    pub(crate) fn exceeded(&self) -> bool {
+        self.levels().any(|(_, level)| level.exceeded)
+    }
+
+    /// The fields of draft-ietf-httpapi-ratelimit-headers-11.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        let policy = |(policy, _): &(&'static Policy, Level)| {
+            let Policy { name, quota, window } = policy;
+            format!("\"{name}\";q={quota};w={window}")
+        };
+        let level = |(policy, level): &(&'static Policy, Level)| {
+            let Level { left, seconds, .. } = level;
+            format!("\"{}\";r={left};t={seconds}", policy.name)
+        };
+        let policies: Vec<_> = self.levels().map(policy).collect();
+        let levels: Vec<_> = self.levels().map(level).collect();
+        for (name, list) in [("ratelimit-policy", policies), ("ratelimit", levels)] {
+            if let Ok(value) = HeaderValue::from_str(&list.join(", ")) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_ipv6_a_64_is_one_host_and_ipv4_is_ipv4_however_it_is_written() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2:ffff::"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("::ffff:192.0.2.7"), "192.0.2.7");
+    }
 }

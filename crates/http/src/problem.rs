@@ -76,9 +76,11 @@ fn table(denied: &Denied) -> Row {
             .detail("in UTF-8, and in no other charset"),
         Denied::NotYaml => row(S::UNSUPPORTED_MEDIA_TYPE, "not_yaml", "The body must be application/yaml")
             .detail("in UTF-8, and in no other charset"),
-        Denied::TooManyFailures => {
-            row(S::TOO_MANY_REQUESTS, "too_many_failures", "Too many failed attempts from this address")
-        }
+        Denied::TooManyFailures => row(
+            S::TOO_MANY_REQUESTS,
+            "too_many_failures",
+            "Too many failed attempts from this address, or in the name of this client",
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Around every request: its id, its deadline, the limit on failures, and the last touch to an error. What
+//! Around every request: its id, its deadline, the limits on failures, and the last touch to an error. What
 //! went wrong inside is logged here, once, and never answered.
 
-use crate::limit::too_many;
+use crate::limit::Attempt;
 use crate::oauth::OAuthDenied;
 use crate::problem::{Denied, Pending, RequestId};
 use crate::server::Server;
@@ -9,12 +9,12 @@ use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use jobpass_api::Problem;
 use jobpass_app::Refusal;
 use jobpass_domain::token;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -66,24 +66,28 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
     Response::from_parts(parts, body)
 }
 
-/// Turns a failed authentication into a 429 once an address has failed too often, and counts what needs no
-/// credential at all.
-pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let unauthenticated = request.uri().path() == "/v1/leaked-tokens";
-    // There the subject token is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
-    let exchange = request.uri().path() == "/oauth/token";
-    let count = |failed: bool| match address {
-        Some(address) if failed => server.failures.count(address),
-        _ => Ok(()),
-    };
-    if let Err(seconds) = count(unauthenticated) {
-        return too_many(seconds);
+/// Turns a failed authentication into a 429 once its address or its client has failed too often, and limits what needs no
+/// credential at all. Without one there is no guess: who is only asking for the challenge gets it.
+pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let connection = connection.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let address = server.config.proxies.client(connection, request.headers());
+    let count = |client: Option<&str>| server.failures.count(address, client, server.app.clock().now());
+    if request.uri().path() == "/v1/leaked-tokens" {
+        let standing = count(None);
+        let answered = if standing.exceeded() { ().into_response() } else { next.run(request).await };
+        return standing.answer(answered);
     }
+    // There a subject token or an assertion is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
+    let grants = request.uri().path() == "/oauth/token";
+    let presented = request.headers().contains_key(AUTHORIZATION);
+    let attempt = Attempt::default();
+    request.extensions_mut().insert(attempt.clone());
     let response = next.run(request).await;
-    let status = response.status();
-    match count(status == StatusCode::UNAUTHORIZED || (exchange && status == StatusCode::BAD_REQUEST)) {
-        Ok(()) => response,
-        Err(seconds) => too_many(seconds),
-    }
+    let failed = match response.status() {
+        StatusCode::UNAUTHORIZED => presented || attempt.client().is_some(),
+        StatusCode::BAD_REQUEST => grants && !attempt.is_proven(),
+        _ => false,
+    };
+    if failed { count(attempt.client()).answer(response) } else { response }
 }

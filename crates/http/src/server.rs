@@ -1,6 +1,7 @@
 //! What every handler stands on.
 
-use crate::limit::FailureLimit;
+use crate::address::TrustedProxies;
+use crate::limit::Failures;
 use axum::extract::State;
 use jobpass_app::App;
 use std::sync::Arc;
@@ -11,18 +12,19 @@ pub struct Config {
     pub issuer: String,
     /// The figures of `/metrics`, in Prometheus' text format.
     pub metrics: fn() -> String,
+    pub proxies: TrustedProxies,
 }
 
 #[derive(Debug)]
 pub struct Server {
     pub app: Arc<App>,
     pub config: Config,
-    pub(crate) failures: FailureLimit,
+    pub(crate) failures: Failures,
 }
 
 impl Server {
     pub fn new(app: Arc<App>, config: Config) -> Server {
-        Server { app, config, failures: FailureLimit::default() }
+        Server { app, config, failures: Failures::default() }
     }
 }
 

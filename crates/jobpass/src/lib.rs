@@ -13,7 +13,7 @@ mod tls;
 pub use cli::run;
 pub use jobpass_app::Clock;
 pub use serve::{Running, start};
-pub use settings::{LogFormat, Settings};
+pub use settings::{ClientAddressHeader, LogFormat, Settings};
 pub use tls::Unusable;
 
 use jobpass_persistence::embedded::EmbeddedError;

@@ -55,11 +55,12 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         opened.close().await;
         return Err(Failure::Database(format!("{refusal:?}")));
     }
+    let proxies = settings.proxies.for_http();
     let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
     let issuer = settings.issuer.unwrap_or_else(|| url.clone());
     // Once before anything counts, so that nothing is missed.
     telemetry::metrics();
-    let config = Config { issuer, metrics: telemetry::metrics };
+    let config = Config { issuer, metrics: telemetry::metrics, proxies };
     let router = jobpass_http::router(Arc::new(Server::new(Arc::clone(&app), config)));
     let handle = Handle::new();
     let server = tokio::spawn(serve(listener, tls.as_ref().map(Tls::config), router, handle.clone()));

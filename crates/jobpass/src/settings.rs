@@ -8,6 +8,7 @@ use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
 use jobpass_domain::job::MAX_TIMEOUT;
 use jobpass_domain::usage::USAGE_RETENTION_DAYS;
+use jobpass_http::{AddressHeader, ProxyNetwork, TrustedProxies};
 use jobpass_persistence::embedded;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ pub struct Settings {
     /// A proxy in front of the listener terminates TLS: allows plain HTTP on an address that is not loopback
     #[arg(long, env = "JOBPASS_BEHIND_TLS_PROXY")]
     pub behind_tls_proxy: bool,
+
+    #[command(flatten)]
+    pub proxies: ProxySettings,
 
     /// The issuer, as clients reach it [default: https://, or http:// without TLS, and the bound address]
     #[arg(long, env = "JOBPASS_ISSUER")]
@@ -74,6 +78,25 @@ pub struct TlsSettings {
     pub tls_key_file: Option<PathBuf>,
 }
 
+/// Whose word about the client's address is taken.
+#[derive(Args, Clone, Debug)]
+pub struct ProxySettings {
+    /// Proxies whose word about a client's address is taken: networks and addresses, separated by commas
+    #[arg(long, env = "JOBPASS_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORK")]
+    pub trusted_proxies: Vec<ProxyNetwork>,
+
+    /// The header in which these proxies say it
+    #[arg(long, env = "JOBPASS_CLIENT_ADDRESS_HEADER", value_enum, default_value_t = ClientAddressHeader::XForwardedFor)]
+    pub client_address_header: ClientAddressHeader,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientAddressHeader {
+    XForwardedFor,
+    /// RFC 7239
+    Forwarded,
+}
+
 /// Which database; shared by every command that needs one.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
@@ -99,6 +122,16 @@ pub enum LogFormat {
 impl DatabaseSettings {
     pub(crate) fn data_dir(&self) -> Result<PathBuf, Failure> {
         self.data_dir.clone().map_or_else(|| Ok(embedded::default_data_dir()?), Ok)
+    }
+}
+
+impl ProxySettings {
+    pub(crate) fn for_http(&self) -> TrustedProxies {
+        let header = match self.client_address_header {
+            ClientAddressHeader::XForwardedFor => AddressHeader::XForwardedFor,
+            ClientAddressHeader::Forwarded => AddressHeader::Forwarded,
+        };
+        TrustedProxies { networks: self.trusted_proxies.clone(), header }
     }
 }
 

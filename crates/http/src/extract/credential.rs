@@ -1,5 +1,6 @@
 //! The one credential of a request, and the Idempotency-Key that is sealed by it.
 
+use crate::limit::claim;
 use crate::problem::Denied;
 use axum::extract::FromRequestParts;
 use base64::Engine;
@@ -39,11 +40,15 @@ pub(crate) fn presented(parts: &Parts) -> Result<Presented, &'static str> {
     let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
         return Ok(Presented::Unreadable);
     };
-    Ok(match scheme.to_ascii_lowercase().as_str() {
+    let presented = match scheme.to_ascii_lowercase().as_str() {
         "bearer" => Presented::Bearer(Secret::new(rest.trim().to_owned())),
         "basic" => basic(rest.trim()).unwrap_or(Presented::Unreadable),
         _ => Presented::Unreadable,
-    })
+    };
+    if let Presented::Basic { user, .. } = &presented {
+        claim(parts, user);
+    }
+    Ok(presented)
 }
 
 /// RFC 6749, section 2.3.1 and appendix B: both halves are form-decoded after base64, split at the first colon.

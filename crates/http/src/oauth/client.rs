@@ -4,6 +4,7 @@
 use super::OAuthDenied;
 use super::form::Form;
 use crate::extract::{Presented, presented, request_id};
+use crate::limit::claim;
 use crate::server::Server;
 use http::request::Parts;
 use jobpass_app::{Holder, Refusal, RunnerCaller, ServiceCaller, claimed_client};
@@ -35,6 +36,9 @@ enum By {
 /// The one proof in the request, `None` when there is none.
 pub(super) fn proof(parts: &Parts, form: &Form) -> Result<Option<Proof>, OAuthDenied> {
     let header = presented(parts).map_err(OAuthDenied::invalid_request)?;
+    if let Some(id) = form.get("client_id") {
+        claim(parts, id);
+    }
     let secret = form.get("client_secret");
     let assertion = form.get("client_assertion").or(form.get("client_assertion_type"));
     let in_header = !matches!(header, Presented::Nothing);
@@ -53,7 +57,7 @@ pub(super) fn proof(parts: &Parts, form: &Form) -> Result<Option<Proof>, OAuthDe
                 let id = form.require("client_id", "client_secret without client_id")?;
                 By::Secret(id.to_owned(), Secret::new(secret.to_owned()))
             }
-            None if assertion.is_some() => signed(form)?,
+            None if assertion.is_some() => signed(parts, form)?,
             None => return Ok(None),
         },
     };
@@ -61,12 +65,15 @@ pub(super) fn proof(parts: &Parts, form: &Form) -> Result<Option<Proof>, OAuthDe
 }
 
 /// RFC 7521, section 4.2: both parameters, and no other client beside them.
-fn signed(form: &Form) -> Result<By, OAuthDenied> {
+fn signed(parts: &Parts, form: &Form) -> Result<By, OAuthDenied> {
     let assertion = form.require("client_assertion", "client_assertion_type without client_assertion")?;
     if form.require("client_assertion_type", "client_assertion without client_assertion_type")? != JWT_BEARER {
         return Err(OAuthDenied::invalid_client(false));
     }
     let claimed = claimed_client(assertion);
+    if let Some((id, _)) = &claimed {
+        claim(parts, id);
+    }
     same_client(form, claimed.as_ref().map(|(id, _)| id.as_str()))?;
     Ok(By::Assertion(Secret::new(assertion.to_owned()), claimed.map(|(_, owner)| owner)))
 }

@@ -26,7 +26,9 @@ impl OAuthDenied {
         let (error, description) = match parts.status {
             StatusCode::NOT_FOUND => ("invalid_request", "no such endpoint"),
             StatusCode::METHOD_NOT_ALLOWED => ("invalid_request", "not a method of this endpoint"),
-            StatusCode::TOO_MANY_REQUESTS => ("temporarily_unavailable", "too many failed attempts from this address"),
+            StatusCode::TOO_MANY_REQUESTS => {
+                ("temporarily_unavailable", "too many failed attempts from this address, or in the name of this client")
+            }
             StatusCode::SERVICE_UNAVAILABLE => ("temporarily_unavailable", "try again"),
             _ => ("server_error", "something is wrong here"),
         };

@@ -6,6 +6,7 @@ mod exchange;
 use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
+use crate::limit::prove;
 use crate::server::Api;
 use axum::extract::Request;
 use axum::response::Response;
@@ -48,6 +49,7 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
             Some(Kind::Service) => proof.service(&api).await.map(drop)?,
             _ => proof.runner(&api).await.map(drop)?,
         }
+        prove(&parts);
     }
     match form.require("grant_type", "grant_type is missing")? {
         exchange::GRANT => exchange::answer(&api, &parts, &form).await,

@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693): a job token in, a narrower one out. The subject token is the credential.
 
 use crate::extract::request_id;
+use crate::limit::prove;
 use crate::oauth::OAuthDenied;
 use crate::oauth::form::Form;
 use crate::render;
@@ -37,6 +38,7 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
         audience: audience(form)?,
     };
     let holder = server.app.holder(subject, request_id(parts)).await.map_err(subject_refused)?;
+    prove(parts);
     let now = server.app.clock().now();
     let answer = |minted: &Minted| Rendered {
         etag: None,
