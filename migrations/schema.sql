@@ -451,7 +451,9 @@ CREATE TABLE public.services (
     created_at timestamp with time zone NOT NULL,
     route_table text DEFAULT 'gitlab'::text NOT NULL COLLATE pg_catalog."C",
     operator_route_table text GENERATED ALWAYS AS (NULLIF(route_table, 'gitlab'::text)) STORED COLLATE pg_catalog."C",
-    CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600)))
+    forward_auth jsonb,
+    CONSTRAINT services_answer_seconds_check CHECK (((answer_seconds >= 1) AND (answer_seconds <= 3600))),
+    CONSTRAINT services_forward_auth CHECK ((jsonb_typeof(forward_auth) = 'object'::text))
 );
 
 CREATE TABLE public.trust_rules (

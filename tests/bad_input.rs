@@ -1,12 +1,9 @@
 //! What bad input gets: a 4xx with a problem document that names the field. Never a 500, and never a
 //! word of ours about what went wrong inside.
 
-use crate::support::{Reply, Server, World, send};
+use crate::support::{Reply, Server, World, exchange, send};
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
 const SOME_ID: &str = "0193a2b4-0000-7000-8000-000000000000";
 
@@ -16,24 +13,7 @@ async fn raw(server: &Server, method: &str, target: &str, headers: &str, body: V
     let head = format!(
         "{method} {target} HTTP/1.1\r\nhost: {addr}\r\nauthorization: Bearer {admin}\r\nconnection: close\r\n{headers}\r\n"
     );
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(addr).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        // A server that has refused already may have closed: its answer counts.
-        let _ = stream.write_all(&body);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8(answer).unwrap()
-    });
-    let answer = answer.await.unwrap();
-    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
-    let mut lines = head.lines();
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-    let mut headers = HeaderMap::new();
-    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-        headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
-    }
-    Reply { status, headers, text: text.to_owned(), json: serde_json::from_str(text).unwrap_or(Value::Null) }
+    exchange(addr, head, body).await
 }
 
 /// A body as it is, as JSON.
@@ -630,10 +610,12 @@ fn good_body(method: &str, template: &str) -> Value {
             json!({ "name": "r1", "protected": true, "asserts_actor": true, "paused": false })
         }
         (_, "/v1/services") => {
-            json!({ "name": "n", "resources": ["packages"], "project": "acme/web", "audience": "https://a.example", "audience_required": true, "answer_seconds": 60, "route_table": "gitlab" })
+            json!({ "name": "n", "resources": ["packages"], "project": "acme/web", "audience": "https://a.example", "audience_required": true, "answer_seconds": 60, "route_table": "gitlab",
+                "forward_auth": { "source": "fixed", "method_header": null, "path_header": null, "permissions": ["jobs:read"], "identity_headers": ["jobpass-ref"] } })
         }
         (_, "/v1/services/{service}") => {
-            json!({ "name": "n", "resources": null, "audience": null, "audience_required": false, "answer_seconds": 60, "paused": false, "route_table": "gitlab" })
+            json!({ "name": "n", "resources": null, "audience": null, "audience_required": false, "answer_seconds": 60, "paused": false, "route_table": "gitlab",
+                "forward_auth": { "source": "headers", "method_header": "x-method", "path_header": "x-path", "permissions": null, "identity_headers": null } })
         }
         (_, template) if template.ends_with("/trust-rules") || template.ends_with("/trust-rules/{rule}") => json!({
             "name": "n", "issuer": "https://ci.example", "jwks_uri": "https://ci.example/keys", "ci": "github",

@@ -28,10 +28,11 @@ struct Call {
     form: Option<Vec<(&'static str, String)>>,
     if_match: bool,
     yaml: Option<&'static str>,
+    headers: Vec<(&'static str, String)>,
 }
 
 fn call(path: impl Into<String>) -> Call {
-    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None }
+    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None, headers: vec![] }
 }
 
 impl Call {
@@ -90,6 +91,17 @@ impl Maker<'_> {
 
     async fn service(&self) -> String {
         self.make("/v1/services", json!({ "name": "s" })).await["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// A service whose gateway lets through whoever may read packages of a project that grants it to `acme/web`.
+    async fn gateway(&self) -> (String, String) {
+        let path = self.project().await;
+        self.make(&format!("{path}/grants"), new_grant()).await;
+        let project = format!("acme/p{}", self.n);
+        let set = json!({ "source": "fixed", "permissions": ["packages:read"] });
+        let made = self.make("/v1/services", json!({ "name": "s", "project": project, "forward_auth": set })).await;
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("client_id"), text("client_secret"))
     }
 
     async fn secret(&self, of: &str) -> String {
@@ -283,6 +295,10 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
             call("/v1/authorize")
                 .json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
         }
+        "forward_auth" => {
+            let (client_id, secret) = make.gateway().await;
+            Call { headers: vec![("x-jobpass-service", secret)], ..call(format!("/v1/forward-auth/{client_id}")) }
+        }
         "oauth_introspect" => call("/oauth/introspect").form(&[("token", &field(&make.minted().await, "token"))]),
         "oauth_revoke" => call("/oauth/revoke").form(&[("token", &field(&make.minted().await, "token"))]),
         "oauth_token" => call("/oauth/token").form(&[
@@ -332,6 +348,9 @@ async fn send(method: &str, call: Call, token: Option<String>, world: &World) ->
     }
     if call.if_match {
         request = request.header("if-match", "*");
+    }
+    for (name, value) in call.headers {
+        request = request.header(name, value);
     }
     if let Some(body) = call.body {
         request = request.json(&body);

@@ -25,6 +25,7 @@ mod configuration;
 mod decisions;
 mod derived;
 mod explain;
+mod forward_auth;
 mod grants;
 mod idempotency;
 mod import_gitlab;

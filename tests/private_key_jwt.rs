@@ -1,9 +1,9 @@
 //! A client proves itself by what it signed (RFC 7521, 7523 and draft-ietf-oauth-rfc7523bis), at every endpoint that
 //! authenticates clients; and nothing else that looks like it proves anything.
 
-use crate::revocation::Wire;
 use crate::support::signer::{Signer, encode, sign_by_secret};
-use crate::support::{Reply, START, Server, World, merge, send, test_db};
+use crate::support::wire::Wire;
+use crate::support::{Reply, START, Server, World, merge, send};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,14 +11,14 @@ use time::Duration;
 use tokio::task::JoinSet;
 
 /// Whom every assertion is meant for, whichever replica gets it.
-const ISSUER: &str = "https://jobpass.example.com";
+pub(crate) const ISSUER: &str = "https://jobpass.example.com";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-fn named(settings: &mut jobpass::Settings) {
+pub(crate) fn named(settings: &mut jobpass::Settings) {
     settings.issuer = Some(ISSUER.to_owned());
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     World::on(Server::start_with(named).await).await
 }
 
@@ -58,7 +58,7 @@ impl Client {
 }
 
 /// What a client says of itself, good for five minutes.
-fn claims(server: &Server, client: &str, change: Value) -> Value {
+pub(crate) fn claims(server: &Server, client: &str, change: Value) -> Value {
     static MADE: AtomicU64 = AtomicU64::new(0);
     let (now, jti) = (server.clock.now().unix_timestamp(), MADE.fetch_add(1, Ordering::Relaxed).to_string());
     let mut claims = json!({
@@ -69,7 +69,7 @@ fn claims(server: &Server, client: &str, change: Value) -> Value {
     claims
 }
 
-async fn register(world: &World, client: &str, signers: &[&Signer]) {
+pub(crate) async fn register(world: &World, client: &str, signers: &[&Signer]) {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
     put(world, client, json!({ "keys": keys })).await.expect(200);
 }
@@ -79,7 +79,7 @@ async fn put(world: &World, client: &str, keys: Value) -> Reply {
     world.server.call_with("PUT", &path, Some(world.admin()), Some(keys), &[("if-match", "*")]).await
 }
 
-async fn post(server: &Server, path: &str, assertion: &str, more: &[(&str, &str)]) -> Reply {
+pub(crate) async fn post(server: &Server, path: &str, assertion: &str, more: &[(&str, &str)]) -> Reply {
     let form = [("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)];
     let form: Vec<_> = form.iter().chain(more).copied().collect();
     server.form(path, None, &form).await
@@ -360,16 +360,8 @@ async fn rfc7523_3_of_many_at_once_one_is_proven() {
 
 #[tokio::test]
 async fn rfc7523_3_what_cannot_be_recorded_proves_nothing() {
-    let db = test_db().await;
-    let options = db.options();
-    let wire = Wire::to(&options).await;
-    let url =
-        format!("postgres://{}@127.0.0.1:{}/{}", options.get_username(), wire.port, options.get_database().unwrap());
-    let server = Server::start_on(db, |settings| {
-        named(settings);
-        settings.database.database_url = Some(url);
-    });
-    let client = Client::on(World::on(server.await).await).await;
+    let (server, wire) = Wire::before_a_server_with(named).await;
+    let client = Client::on(World::on(server).await).await;
     wire.cut().await;
     let reply = client.introspect(&client.assertion(json!({}))).await.expect(503);
     assert_eq!(reply.json["error"], "temporarily_unavailable");

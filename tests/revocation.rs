@@ -1,12 +1,8 @@
 //! RFC 7009: a runner revokes what it minted, a holder what it holds, and a service nothing.
 
-use crate::support::{Reply, Server, World, send, test_db};
+use crate::support::{Reply, Wire, World, send};
 use serde_json::{Value, json};
-use sqlx::postgres::PgConnectOptions;
-use std::path::PathBuf;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 const REVOKE: &str = "/oauth/revoke";
 
@@ -226,44 +222,9 @@ async fn rfc7009_2_1_fifty_revocations_at_once_are_one() {
 
 // ── RFC 7009, section 2.2.1: a database that is away ─────────────────────────────────────────────────
 
-/// A wire between a server and its database, for a test to cut.
-pub(crate) struct Wire {
-    pub(crate) port: u16,
-    pump: JoinHandle<()>,
-}
-
-impl Wire {
-    pub(crate) async fn to(database: &PgConnectOptions) -> Wire {
-        let folder = database.get_socket().map_or_else(|| PathBuf::from(database.get_host()), PathBuf::clone);
-        let socket = folder.join(format!(".s.PGSQL.{}", database.get_port()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let pump = tokio::spawn(async move {
-            // Dropped with the task, and every connection with it.
-            let mut connections = JoinSet::new();
-            loop {
-                let (mut near, _) = listener.accept().await.unwrap();
-                let mut far = UnixStream::connect(&socket).await.unwrap();
-                connections.spawn(async move { copy_bidirectional(&mut near, &mut far).await });
-            }
-        });
-        Wire { port, pump }
-    }
-
-    pub(crate) async fn cut(self) {
-        self.pump.abort();
-        let _ = self.pump.await;
-    }
-}
-
 #[tokio::test]
 async fn rfc7009_2_2_1_a_revocation_that_was_not_stored_is_503() {
-    let db = test_db().await;
-    let options = db.options();
-    let wire = Wire::to(&options).await;
-    let url =
-        format!("postgres://{}@127.0.0.1:{}/{}", options.get_username(), wire.port, options.get_database().unwrap());
-    let server = Server::start_on(db, |settings| settings.database.database_url = Some(url)).await;
+    let (server, wire) = Wire::before_a_server().await;
     let world = World::on(server).await;
     let token = world.token("1").await;
     wire.cut().await;

@@ -1,10 +1,14 @@
 //! A server of its own for each test, on a database of its own and a clock that moves only by hand.
 
+mod exchange;
 pub(crate) mod process;
 pub(crate) mod signer;
 pub(crate) mod tls;
+mod wire;
 mod world;
 
+pub(crate) use exchange::exchange;
+pub(crate) use wire::Wire;
 pub(crate) use world::{World, merge};
 
 use jobpass::{Clock, Running, Settings};

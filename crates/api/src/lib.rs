@@ -7,6 +7,7 @@ mod ceiling;
 mod client_key;
 mod configuration;
 mod explain;
+mod forward_auth;
 mod grant;
 mod job_token;
 mod oauth;
@@ -24,6 +25,7 @@ pub use ceiling::*;
 pub use client_key::*;
 pub use configuration::*;
 pub use explain::*;
+pub use forward_auth::*;
 pub use grant::*;
 pub use job_token::*;
 pub use oauth::*;
@@ -68,16 +70,35 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserialize
     deserializer.deserialize_map(Object(PhantomData))
 }
 
+/// What is an object, and an object only.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        object(deserializer).map(Object)
+    }
+}
+
+/// Reads null, or an object only.
+pub(crate) fn object_or_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
+/// The same, in a merge patch.
+pub(crate) fn patched_object<'de, D, T>(deserializer: D) -> Result<Field<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    object_or_null(deserializer).map(|value| Field(Some(value)))
+}
+
 /// Reads a list of objects, each of them an object only.
 pub(crate) fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    struct Object<T>(T);
-
-    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
-            object(deserializer).map(Object)
-        }
-    }
-
     let items = Vec::<Object<T>>::deserialize(deserializer)?;
     Ok(items.into_iter().map(|Object(item)| item).collect())
 }

@@ -1,6 +1,6 @@
 //! Groups, projects, people, and the callers that are not people.
 
-use crate::{Field, SecretText};
+use crate::{Field, ForwardAuth, ForwardAuthPatch, SecretText};
 use jobpass_domain::glob::Glob;
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::refs::RefPattern;
@@ -258,6 +258,9 @@ wire! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         route_table: Option<Label>,
+        /// How its gateway asks; null or absent: none does.
+        #[serde(default, deserialize_with = "crate::object_or_null")]
+        forward_auth: Option<ForwardAuth>,
     }
 
     request struct ServicePatch {
@@ -279,6 +282,10 @@ wire! {
         #[serde(default, skip_serializing_if = "Field::is_absent")]
         #[cfg_attr(feature = "openapi", schema(value_type = String, required = false))]
         route_table: Field<Label>,
+        /// Merged into what is set, as RFC 7396 has it; null: no gateway asks any more.
+        #[serde(default, skip_serializing_if = "Field::is_absent", deserialize_with = "crate::patched_object")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<ForwardAuthPatch>, required = false))]
+        forward_auth: Field<Option<ForwardAuthPatch>>,
         #[serde(default, skip_serializing_if = "Field::is_absent")]
         #[cfg_attr(feature = "openapi", schema(value_type = bool, required = false))]
         paused: Field<bool>,
@@ -294,6 +301,7 @@ wire! {
         audience_required: bool,
         answer_seconds: u32,
         route_table: String,
+        forward_auth: Option<ForwardAuth>,
         paused: bool,
         #[serde(with = "time::serde::rfc3339")]
         created_at: OffsetDateTime,

@@ -42,6 +42,7 @@ mod resolve_route;
 mod revoke;
 mod run;
 mod set_ceilings;
+mod set_forward_auth;
 mod set_instance;
 mod suggest;
 mod usage;
@@ -77,5 +78,6 @@ pub use rehearse::{Done, Forecast, How, Rehearsal, Turn, UnknownUse, UnknownWhat
 pub use resolve_route::AskedRoute;
 pub use run::{App, Health, Limits, Settings};
 pub use set_ceilings::DraftCeiling;
+pub use set_forward_auth::ForwardAuthChange;
 pub use set_instance::Instance;
 pub use suggest::{Basis, Choice, SetApart, Suggested, Suggestion, Suggestions, Unnamed};

@@ -2,9 +2,11 @@
 
 use crate::draft_grant::missing;
 use crate::once::{Life, once};
+use crate::set_forward_auth::{self, ForwardAuthChange};
 use crate::{App, Credential, Once, Person, Refusal, Rendered};
 use jobpass_domain::Secret;
 use jobpass_domain::audit::Change;
+use jobpass_domain::forward_auth::{DraftForwardAuth, ForwardAuth};
 use jobpass_domain::ids::{SecretId, ServiceId};
 use jobpass_domain::live_secret::{LiveSecret, SecretOwner};
 use jobpass_domain::place::Place;
@@ -27,6 +29,7 @@ pub struct DraftService {
     pub audience_required: bool,
     pub answer_seconds: u32,
     pub route_table: String,
+    pub forward_auth: Option<DraftForwardAuth>,
 }
 
 /// What a PATCH sets; the outer `None` leaves it.
@@ -39,6 +42,7 @@ pub struct ServiceChange {
     pub answer_seconds: Option<u32>,
     pub paused: Option<bool>,
     pub route_table: Option<String>,
+    pub forward_auth: Option<Option<ForwardAuthChange>>,
 }
 
 impl App {
@@ -60,6 +64,7 @@ impl App {
                 Some(self.project(person.clone(), key).await.map_err(missing)?.project)
             }
         };
+        let forward_auth = self.draft_forward_auth(draft.forward_auth.as_ref()).await?;
         let credential = Credential::new(Kind::Service)?;
         let context = self.context(person.actor(), person.request);
         let work = async |tx: &mut Tx| {
@@ -75,6 +80,7 @@ impl App {
                 answer_seconds: draft.answer_seconds,
                 paused: false,
                 route_table: draft.route_table.clone(),
+                forward_auth: forward_auth.clone(),
                 created_at: now,
             };
             check(&made)?;
@@ -95,6 +101,7 @@ impl App {
         still: impl Fn(&Service) -> bool,
     ) -> Result<Service, Refusal> {
         self.check_resources(change.resources.as_ref().and_then(Option::as_deref)).await?;
+        let forward_auth = self.change_forward_auth(change.forward_auth.as_ref()).await?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
             let old = service::lock(tx, id).await?.ok_or(Refusal::NotFound)?;
@@ -109,6 +116,7 @@ impl App {
                 answer_seconds: change.answer_seconds.unwrap_or(old.answer_seconds),
                 paused: change.paused.unwrap_or(old.paused),
                 route_table: change.route_table.clone().unwrap_or_else(|| old.route_table.clone()),
+                forward_auth: set_forward_auth::merged(old.forward_auth.as_ref(), forward_auth.as_ref())?,
                 ..old.clone()
             };
             check(&new)?;
@@ -171,7 +179,7 @@ fn check(service: &Service) -> Result<(), Refusal> {
     if service.audience_required && service.audience.is_none() {
         return Err(Refusal::invalid("/audience", "required", "a service that requires an audience has one"));
     }
-    Ok(())
+    set_forward_auth::check(service)
 }
 
 fn changed(action: &'static str, service: &Service, before: Option<String>, after: Option<String>) -> Change {
@@ -183,6 +191,7 @@ fn describe(service: &Service) -> String {
     json!({
         "name": service.name, "resources": service.resources, "project": service.project_path, "audience": service.audience,
         "audience_required": service.audience_required, "answer_seconds": service.answer_seconds, "paused": service.paused, "route_table": service.route_table,
+        "forward_auth": service.forward_auth.as_ref().map(ForwardAuth::draft),
     })
     .to_string()
 }

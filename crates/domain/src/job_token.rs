@@ -112,6 +112,13 @@ pub struct TokenInfo {
     pub expires_at: OffsetDateTime,
 }
 
+impl TokenInfo {
+    /// The `sub` of whatever speaks of it: ids, which outlive a rename.
+    pub fn subject(&self) -> String {
+        format!("project:{}:job:{}", self.project, self.job)
+    }
+}
+
 /// What a holder asks of a narrower token. `None` keeps the parent's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {

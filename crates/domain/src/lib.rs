@@ -9,6 +9,7 @@ pub mod claims;
 pub mod client_key;
 pub mod decision;
 pub mod explain;
+pub mod forward_auth;
 pub mod glob;
 pub mod grant;
 pub mod group;

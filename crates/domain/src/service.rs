@@ -2,6 +2,7 @@
 
 use crate::catalogue::Catalogue;
 use crate::decision::Asker;
+use crate::forward_auth::ForwardAuth;
 use crate::ids::{ProjectId, ServiceId};
 use crate::permission::PermissionSet;
 use crate::text::{AudienceUri, Label};
@@ -28,6 +29,8 @@ pub struct Service {
     pub paused: bool,
     /// By which table its methods and paths are read.
     pub route_table: String,
+    /// `None`: it answers no gateway.
+    pub forward_auth: Option<ForwardAuth>,
     pub created_at: OffsetDateTime,
 }
 

@@ -4,6 +4,7 @@
 mod address;
 mod etag;
 mod extract;
+mod forward_auth;
 mod limit;
 mod oauth;
 mod openapi;

@@ -5,7 +5,9 @@ use crate::router::operations;
 use jobpass_api::{DryRun, NewRouteTable, OAuthError, Problem};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
 #[derive(utoipa::OpenApi)]
@@ -48,10 +50,15 @@ fn add_security_schemes(document: &mut OpenApi) {
     let scheme = |scheme, description: &str| {
         SecurityScheme::Http(HttpBuilder::new().scheme(scheme).description(Some(description)).build())
     };
+    let gateway = ApiKeyValue::with_description(
+        "X-Jobpass-Service",
+        "The secret of the service, `jps_…`, beside the client's own token",
+    );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("user", scheme(HttpAuthScheme::Bearer, "A user's API token, `jpu_…`"));
     components.add_security_scheme("runner", scheme(HttpAuthScheme::Bearer, "A runner's token, `jpr_…`"));
     components.add_security_scheme("job", scheme(HttpAuthScheme::Bearer, "A job token, `jpj_…`"));
+    components.add_security_scheme("gateway", SecurityScheme::ApiKey(ApiKey::Header(gateway)));
     components
         .add_security_scheme("service", scheme(HttpAuthScheme::Basic, "A service's client id and secret, `jps_…`"));
 }
@@ -63,7 +70,7 @@ fn add_path_parameters(operation: &mut Operation, path: &str) {
         let (description, format) = match name {
             "project" | "group" => ("The id, or the path with `/` written `%2F`", None),
             "user" => ("The user's name or id", None),
-            "service" => ("The client id", None),
+            "service" | "client_id" => ("The client id", None),
             "table" => ("The table's name", None),
             _ => ("The id", Some("uuid")),
         };
@@ -164,6 +171,7 @@ fn add_security(operation: &mut Operation, path: &str) {
         "job_token_narrow" | "job_token_self" | "job_token_give_up" => &["job"],
         "authorize" | "oauth_introspect" => &["service"],
         "oauth_revoke" => &["runner", "job"],
+        "forward_auth" => &["gateway"],
         _ if path.starts_with("/v1/") => &["user"],
         _ => return,
     };
@@ -173,6 +181,10 @@ fn add_security(operation: &mut Operation, path: &str) {
 
 /// Every other answer is an error of the one shape.
 fn add_errors(operation: &mut Operation, path: &str) {
+    // It has three answers, and says them itself.
+    if operation.operation_id.as_deref() == Some("forward_auth") {
+        return;
+    }
     let (schema, content_type) = if path.starts_with("/v1/") {
         ("Problem", "application/problem+json")
     } else if path.starts_with("/oauth/") {

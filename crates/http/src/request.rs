@@ -1,6 +1,7 @@
 //! Around every request: its id, its deadline, the limits on failures, and the last touch to an error. What
 //! went wrong inside is logged here, once, and never answered.
 
+use crate::forward_auth;
 use crate::limit::Attempt;
 use crate::oauth::OAuthDenied;
 use crate::problem::{Denied, Pending, RequestId};
@@ -69,6 +70,10 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
 /// Turns a failed authentication into a 429 once its address or its client has failed too often, and limits what needs no
 /// credential at all. Without one there is no guess: who is only asking for the challenge gets it.
 pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+    // Behind a gateway all clients share one address, and each first call without a token is a 401.
+    if forward_auth::is_here(request.uri().path()) {
+        return next.run(request).await;
+    }
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let connection = connection.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = server.config.proxies.client(connection, request.headers());

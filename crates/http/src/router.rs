@@ -5,6 +5,7 @@
     reason = "routes! needs what utoipa puts beside each handler; not linted in tests, so no expect"
 )]
 
+use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
 use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
@@ -16,7 +17,7 @@ use crate::rest::{
 };
 use crate::server::Server;
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use jobpass_app::Refusal;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 /// Every operation, in the order in which the documentation shows them.
 pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
-    OpenApiRouter::with_openapi(ApiDoc::openapi())
+    let documented = OpenApiRouter::with_openapi(ApiDoc::openapi())
         // what can be permitted
         .routes(routes!(catalogue_read))
         .routes(routes!(resource_create))
@@ -102,7 +103,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(audit_event_list))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
-        .routes(routes!(metrics))
+        .routes(routes!(metrics));
+    every_path(documented, routes!(forward_auth))
 }
 
 /// The API with its documentation, for a server to serve.
@@ -116,6 +118,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&server), limit_failures))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&server), name_request))
+        .layer(from_fn(only_verdicts))
         .with_state(server)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::parsed;
 use crate::{Result, runner, service};
+use jobpass_domain::forward_auth::DraftForwardAuth;
 use jobpass_domain::ids::{ServiceId, UserId, UserTokenId};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
@@ -9,6 +10,7 @@ use jobpass_domain::text::UserName;
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::user::User;
 use sqlx::PgPool;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 
 /// A user by one of the user's API tokens.
@@ -64,7 +66,8 @@ pub async fn service(
     sqlx::query_as!(
         service::Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.route_table, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.forward_auth as "forward_auth: Json<DraftForwardAuth>",
+            s.created_at
          from secrets k join services s on s.id = k.service_id
          left join projects p on p.id = s.project_id
          where k.hash = $1 and ($2::uuid is null or s.id = $2) and not s.paused and (k.expires_at is null or k.expires_at > $3)"#,

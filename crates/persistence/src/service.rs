@@ -2,9 +2,11 @@
 
 use crate::error::{parsed, stored};
 use crate::{Result, Tx};
+use jobpass_domain::forward_auth::{DraftForwardAuth, ForwardAuth};
 use jobpass_domain::ids::{ProjectId, ServiceId};
 use jobpass_domain::service::Service;
 use jobpass_domain::text::{AudienceUri, Label};
+use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,6 +22,7 @@ pub(crate) struct Row {
     pub(crate) answer_seconds: i32,
     pub(crate) paused: bool,
     pub(crate) route_table: String,
+    pub(crate) forward_auth: Option<Json<DraftForwardAuth>>,
     pub(crate) created_at: OffsetDateTime,
 }
 
@@ -36,9 +39,19 @@ impl Row {
             answer_seconds: stored(u32::try_from(self.answer_seconds).ok())?,
             paused: self.paused,
             route_table: self.route_table,
+            forward_auth: self.forward_auth.map(read).transpose()?,
             created_at: self.created_at,
         })
     }
+}
+
+/// What was kept was read once before; if it cannot be read now, the service answers nobody.
+fn read(Json(kept): Json<DraftForwardAuth>) -> Result<ForwardAuth> {
+    stored(ForwardAuth::read(kept).ok())
+}
+
+fn forward_auth(service: &Service) -> Option<Json<DraftForwardAuth>> {
+    service.forward_auth.as_ref().map(|set| Json(set.draft()))
 }
 
 fn seconds(service: &Service) -> i32 {
@@ -48,8 +61,8 @@ fn seconds(service: &Service) -> i32 {
 pub async fn insert(tx: &mut Tx, service: &Service) -> Result<()> {
     sqlx::query!(
         "insert into services (id, name, resources, project_id, audience, audience_required, answer_seconds, created_at,
-            route_table)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            route_table, forward_auth)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         service.id.0,
         service.name.as_str(),
         service.resources.as_deref(),
@@ -58,7 +71,8 @@ pub async fn insert(tx: &mut Tx, service: &Service) -> Result<()> {
         service.audience_required,
         seconds(service),
         service.created_at,
-        service.route_table
+        service.route_table,
+        forward_auth(service) as _
     )
     .execute(tx.on())
     .await?;
@@ -69,7 +83,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: ServiceId) -> Result<Option<Servi
     sqlx::query_as!(
         Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.route_table, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.forward_auth as "forward_auth: Json<DraftForwardAuth>", s.created_at
          from services s left join projects p on p.id = s.project_id where s.id = $1"#,
         id.0
     )
@@ -90,7 +104,7 @@ pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Se
     sqlx::query_as!(
         Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
-            s.answer_seconds, s.paused, s.route_table, s.created_at
+            s.answer_seconds, s.paused, s.route_table, s.forward_auth as "forward_auth: Json<DraftForwardAuth>", s.created_at
          from services s left join projects p on p.id = s.project_id
          where $1::uuid is null or s.id > $1 order by s.id limit $2"#,
         after,
@@ -106,7 +120,7 @@ pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Se
 pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
     sqlx::query!(
         "update services set name = $2, resources = $3, audience = $4, audience_required = $5, answer_seconds = $6, paused = $7,
-            route_table = $8
+            route_table = $8, forward_auth = $9
          where id = $1",
         service.id.0,
         service.name.as_str(),
@@ -115,7 +129,8 @@ pub async fn update(tx: &mut Tx, service: &Service) -> Result<()> {
         service.audience_required,
         seconds(service),
         service.paused,
-        service.route_table
+        service.route_table,
+        forward_auth(service) as _
     )
     .execute(tx.on())
     .await?;

@@ -65,7 +65,7 @@ fn describe(active: &Active, caller: &ServiceCaller, issuer: &str) -> ActiveToke
     ActiveToken {
         scope: if in_project { catalogue.expand(decision.effective).join(" ") } else { String::new() },
         client_id: info.minter.id().to_string(),
-        sub: format!("project:{}:job:{}", info.project, info.job),
+        sub: info.subject(),
         aud: info.audience.clone().unwrap_or_else(|| vec![client_id(&caller.service)]),
         iss: issuer.to_owned(),
         exp: rely_until.unix_timestamp(),

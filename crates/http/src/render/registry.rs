@@ -4,6 +4,7 @@ use super::client_id;
 use jobpass_api as api;
 use jobpass_domain::Secret;
 use jobpass_domain::audit::AuditEvent;
+use jobpass_domain::forward_auth::ForwardAuth;
 use jobpass_domain::group::Group;
 use jobpass_domain::live_secret::LiveSecret;
 use jobpass_domain::project::Project;
@@ -101,9 +102,21 @@ pub(crate) fn service(service: &Service, secret: Option<&Secret>) -> api::Servic
         audience_required: service.audience_required,
         answer_seconds: service.answer_seconds,
         route_table: service.route_table.clone(),
+        forward_auth: service.forward_auth.as_ref().map(forward_auth),
         paused: service.paused,
         created_at: service.created_at,
         client_secret: shown(secret),
+    }
+}
+
+fn forward_auth(set: &ForwardAuth) -> api::ForwardAuth {
+    let draft = set.draft();
+    api::ForwardAuth {
+        source: set.source.kind(),
+        method_header: draft.method_header,
+        path_header: draft.path_header,
+        permissions: draft.permissions,
+        identity_headers: draft.identity_headers,
     }
 }
 

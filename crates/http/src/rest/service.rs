@@ -8,8 +8,9 @@ use crate::render;
 use crate::server::Api;
 use axum::Json;
 use http::StatusCode;
-use jobpass_api::{List, NewService, Service, ServicePatch};
-use jobpass_app::{DraftService, ServiceChange};
+use jobpass_api::{ForwardAuth, ForwardAuthPatch, List, NewService, Service, ServicePatch};
+use jobpass_app::{DraftService, ForwardAuthChange, ServiceChange};
+use jobpass_domain::forward_auth::DraftForwardAuth;
 use jobpass_domain::ids::ServiceId;
 use jobpass_domain::route::GITLAB;
 use jobpass_domain::service::ANSWER_SECONDS;
@@ -31,6 +32,7 @@ pub(crate) async fn service_create(
         audience_required: new.audience_required,
         answer_seconds: new.answer_seconds.unwrap_or(ANSWER_SECONDS),
         route_table: new.route_table.map_or_else(|| GITLAB.to_owned(), String::from),
+        forward_auth: new.forward_auth.map(forward_auth),
     };
     let made = api.app.service_create(&by.0, &draft, once.as_ref(), |service, secret| {
         etag::rendered(&render::service(service, Some(secret)), &render::service(service, None))
@@ -71,6 +73,7 @@ pub(crate) async fn service_update(
         answer_seconds: patch.answer_seconds.0,
         paused: patch.paused.0,
         route_table: patch.route_table.0.map(String::from),
+        forward_auth: patch.forward_auth.0.map(|set| set.map(forward_auth_change)),
     };
     let still = |current: &jobpass_domain::service::Service| still.holds(&render::service(current, None));
     let service = api.app.service_update(&by.0, ServiceId(id.0), &change, still).await?;
@@ -89,4 +92,24 @@ pub(crate) async fn service_delete(
     let still = |current: &jobpass_domain::service::Service| still.holds(&render::service(current, None));
     api.app.service_delete(&by.0, ServiceId(id.0), still).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn forward_auth(new: ForwardAuth) -> DraftForwardAuth {
+    DraftForwardAuth {
+        source: Some(new.source),
+        method_header: new.method_header,
+        path_header: new.path_header,
+        permissions: new.permissions,
+        identity_headers: new.identity_headers,
+    }
+}
+
+fn forward_auth_change(patch: ForwardAuthPatch) -> ForwardAuthChange {
+    ForwardAuthChange {
+        source: patch.source.0,
+        method_header: patch.method_header.0,
+        path_header: patch.path_header.0,
+        permissions: patch.permissions.0,
+        identity_headers: patch.identity_headers.0,
+    }
 }
