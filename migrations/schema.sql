@@ -456,6 +456,26 @@ CREATE TABLE public.services (
     CONSTRAINT services_forward_auth CHECK ((jsonb_typeof(forward_auth) = 'object'::text))
 );
 
+CREATE TABLE public.signing_keys (
+    id uuid NOT NULL,
+    kid text NOT NULL,
+    algorithm text NOT NULL,
+    wrapped_key bytea,
+    sealed bytea,
+    published_at timestamp with time zone NOT NULL,
+    signs_from timestamp with time zone NOT NULL,
+    signs_until timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT signing_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['RS256'::text, 'ES256'::text, 'EdDSA'::text]))),
+    CONSTRAINT signing_keys_published_first CHECK ((published_at <= signs_from)),
+    CONSTRAINT signing_keys_sealed CHECK ((num_nonnulls(wrapped_key, sealed) =
+CASE
+    WHEN (revoked_at IS NULL) THEN 2
+    ELSE 0
+END)),
+    CONSTRAINT signing_keys_signs CHECK ((signs_from <= signs_until))
+);
+
 CREATE TABLE public.trust_rules (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -644,6 +664,12 @@ ALTER TABLE ONLY public.secrets
 
 ALTER TABLE ONLY public.services
     ADD CONSTRAINT services_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.signing_keys
+    ADD CONSTRAINT signing_keys_kid_key UNIQUE (kid);
+
+ALTER TABLE ONLY public.signing_keys
+    ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.trust_rules
     ADD CONSTRAINT trust_rules_pkey PRIMARY KEY (id);

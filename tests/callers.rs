@@ -89,6 +89,14 @@ impl Maker<'_> {
         id(&self.make("/v1/runners", json!({ "name": "r", "project": "acme/web" })).await)
     }
 
+    /// One that waits for its time.
+    async fn signing_key(&self) -> String {
+        let server = &self.world.server;
+        let keys = server.post("/v1/signing-keys/rotate", self.world.admin(), json!({ "algorithm": "EdDSA" })).await;
+        let keys = keys.expect(200).json["items"].as_array().unwrap().clone();
+        id(keys.iter().find(|key| key["algorithm"] == "EdDSA" && key["phase"] == "published").unwrap())
+    }
+
     async fn service(&self) -> String {
         self.make("/v1/services", json!({ "name": "s" })).await["client_id"].as_str().unwrap().to_owned()
     }
@@ -237,6 +245,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "runner_secret_delete" => call(make.secret(&format!("runners/{}", make.runner().await)).await),
         "runner_revoke_tokens" => call(format!("/v1/runners/{}/revoke-tokens", make.runner().await)).json(json!({})),
 
+        "signing_keys_read" => call("/v1/signing-keys"),
+        "signing_keys_rotate" => call("/v1/signing-keys/rotate").json(json!({ "algorithm": "ES256" })),
+        "signing_key_revoke" => call(format!("/v1/signing-keys/{}/revoke", make.signing_key().await)).json(json!({})),
         "trust_rule_list" => call(format!("{web}/trust-rules")),
         "trust_rule_create" => call(format!("{web}/trust-rules")).json(new_trust_rule()),
         "trust_rule_read" => call(make.trust_rule().await),
@@ -307,6 +318,9 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
             ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
         ]),
         "oauth_metadata" => call("/.well-known/oauth-authorization-server"),
+        "openid_configuration" => call("/.well-known/openid-configuration"),
+        "oauth_authorize" => call("/oauth/authorize"),
+        "oauth_key_set" => call("/oauth/jwks"),
 
         "audit_event_list" => call("/v1/audit-events?project=acme%2Fweb"),
         "healthz" => call("/healthz"),

@@ -255,3 +255,33 @@ async fn what_was_written_before_a_kill_stays() {
     assert_eq!(used.server.ended(), None);
     assert_eq!(counted(&db).await, 40);
 }
+
+#[tokio::test]
+async fn keys_are_looked_at_and_replaced_from_the_command_line() {
+    let server = crate::support::Server::start().await;
+    let run = |arguments: &[&str]| {
+        let mut command = jobpass();
+        command.arg("keys").args(arguments).env("JOBPASS_URL", &server.url).env("JOBPASS_TOKEN", &server.admin);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let lines = |output: std::process::Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let listed = lines(run(&["list"]).await.unwrap());
+    assert_eq!(listed.len(), 3);
+    assert!(listed.iter().all(|line| line.ends_with("signs since 2026-11-23T10:00:00Z")), "{listed:?}");
+    let rotated = lines(run(&["rotate", "--algorithm", "EdDSA", "--reason", "drill"]).await.unwrap());
+    let waiting: Vec<_> = rotated.iter().filter(|line| line.ends_with("signs from 2026-11-23T12:00:00Z on")).collect();
+    assert_eq!((rotated.len(), waiting.len()), (4, 1), "{rotated:?}");
+    let kid = waiting[0].split_whitespace().next().unwrap();
+    let revoked = lines(run(&["revoke", kid]).await.unwrap());
+    assert!(revoked.iter().any(|line| line.starts_with(kid) && line.contains("revoked at")), "{revoked:?}");
+    let unknown = run(&["revoke", "no-such-key"]).await.unwrap();
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(unknown.stderr).unwrap(),
+        "jobpass: there is no key no-such-key, or it is hidden from you\n"
+    );
+}

@@ -22,6 +22,7 @@ async fn rfc8414_3_2_the_metadata_in_full() {
         json!(["ES256", "ES384", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"]);
     let expected = json!({
         "issuer": "https://ci.example.com",
+        "jwks_uri": "https://ci.example.com/oauth/jwks",
         "token_endpoint": "https://ci.example.com/oauth/token",
         "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": algorithms,

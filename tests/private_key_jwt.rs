@@ -2,8 +2,7 @@
 //! authenticates clients; and nothing else that looks like it proves anything.
 
 use crate::support::signer::{Signer, encode, sign_by_secret};
-use crate::support::wire::Wire;
-use crate::support::{Reply, START, Server, World, merge, send};
+use crate::support::{Reply, START, Server, Wire, World, merge, send};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};

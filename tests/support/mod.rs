@@ -24,6 +24,9 @@ use time::macros::datetime;
 /// When every test begins.
 pub(crate) const START: OffsetDateTime = datetime!(2026-11-23 10:00 UTC);
 
+/// So that no test writes one of its own.
+pub(crate) const ENCRYPTION_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) clock: Clock,
@@ -104,7 +107,9 @@ pub(crate) fn settings(database_url: String) -> Settings {
         #[command(flatten)]
         settings: Settings,
     }
-    let mut settings = Line::parse_from(["test", "--listen", "127.0.0.1:0", "--db-connections", "4"]).settings;
+    let mut settings =
+        Line::parse_from(["test", "--listen", "127.0.0.1:0", "--db-connections", "4", "--key", ENCRYPTION_KEY])
+            .settings;
     settings.database.database_url = Some(database_url);
     settings
 }

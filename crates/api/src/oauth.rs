@@ -101,6 +101,7 @@ pub struct TokenResponse {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Metadata {
     pub issuer: String,
+    pub jwks_uri: String,
     pub token_endpoint: String,
     pub token_endpoint_auth_methods_supported: Vec<String>,
     pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
@@ -115,4 +116,17 @@ pub struct Metadata {
     pub scopes_supported: Vec<String>,
     pub authorization_details_types_supported: Vec<String>,
     pub service_documentation: String,
+}
+
+/// OpenID Connect Discovery 1.0, section 3: what RFC 8414 tells, and how to verify ID tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OpenidConfiguration {
+    #[serde(flatten)]
+    pub metadata: Metadata,
+    /// Must be named; whoever asks there is refused.
+    pub authorization_endpoint: String,
+    pub subject_types_supported: Vec<String>,
+    pub id_token_signing_alg_values_supported: Vec<String>,
+    pub claims_supported: Vec<String>,
 }

@@ -8,6 +8,11 @@ pub(crate) fn token_bytes() -> Result<[u8; RANDOM], Refusal> {
     bytes()
 }
 
+/// A key to seal with.
+pub(crate) fn key() -> Result<[u8; 32], Refusal> {
+    bytes()
+}
+
 /// A nonce for one sealed answer.
 pub(crate) fn nonce() -> Result<[u8; 12], Refusal> {
     bytes()

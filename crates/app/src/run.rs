@@ -2,12 +2,14 @@
 
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::keys::Keys;
 use crate::usage::Usage;
-use crate::{Clock, Refusal};
+use crate::{Clock, EncryptionKey, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
+use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
 use jobpass_persistence::{Context, Db, Tx, resource_type};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -32,6 +34,10 @@ pub struct Settings {
     /// For how many days usage is kept.
     pub usage_retention_days: u16,
     pub limits: Limits,
+    /// What private keys are sealed under; `None`: this process signs nothing.
+    pub encryption_key: Option<EncryptionKey>,
+    /// How long a key signs before its successor does.
+    pub key_rotation: Duration,
 }
 
 /// The most of each; what goes beyond is refused, with the limit and the count.
@@ -48,7 +54,13 @@ pub struct Limits {
 impl Default for Settings {
     fn default() -> Settings {
         let limits = Limits { grants: MAX_GRANTS, ceilings: MAX_CEILINGS, patterns: MAX_LIST };
-        Settings { max_job_timeout: Duration::DAY, usage_retention_days: USAGE_RETENTION_DAYS, limits }
+        Settings {
+            max_job_timeout: Duration::DAY,
+            usage_retention_days: USAGE_RETENTION_DAYS,
+            limits,
+            encryption_key: None,
+            key_rotation: Duration::days(KEY_ROTATION_DAYS.into()),
+        }
     }
 }
 
@@ -63,6 +75,7 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) keys: Keys,
 }
 
 /// Whether this replica can answer.
@@ -85,6 +98,7 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            keys: Keys::default(),
         }
     }
 
@@ -153,10 +167,11 @@ impl App {
     pub async fn prepare(&self) -> Result<(), Refusal> {
         self.beat().await?;
         self.reload_catalogue().await?;
+        self.tend_keys().await?;
         self.sweep().await
     }
 
-    /// Follows the database's clock, drops what has expired, and writes what was counted; until told to stop.
+    /// Follows the database's clock and keys, drops what has expired, and writes what was counted; until told to stop.
     /// What is under way is brought to its end.
     pub async fn tend(&self, stop: watch::Receiver<()>) {
         tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop));
@@ -169,6 +184,8 @@ impl App {
                 _ = heartbeat.tick() => {
                     if let Err(refusal) = self.beat().await {
                         tracing::debug!(?refusal, "heartbeat");
+                    } else if let Err(refusal) = self.tend_keys().await {
+                        tracing::warn!(?refusal, "could not tend the signing keys; trying again");
                     }
                 }
                 _ = sweep.tick() => {

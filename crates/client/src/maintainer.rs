@@ -5,11 +5,13 @@ use crate::exchange::{Answer, Dialect, send, send_repeatable};
 use crate::{Client, Error};
 use http::{HeaderValue, Method, header};
 use jobpass_api::{Catalogue, DryRun, Group, GroupConfiguration, List, Project, ProjectConfiguration};
-use jobpass_api::{RouteTable, RouteTableSummary};
+use jobpass_api::{RouteTable, RouteTableSummary, SigningKeys};
+use jobpass_domain::signing_key::SigningAlgorithm;
 use reqwest::RequestBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use uuid::Uuid;
 
 const PAGE: &str = "1000";
 
@@ -117,6 +119,28 @@ impl Maintainer {
         let request = self.request(Method::PUT, &["v1", "route-tables", name]).header(condition.0, condition.1);
         let request = request.header(header::CONTENT_TYPE, "application/yaml").body(yaml);
         send(request, Dialect::Rest).await?.json()
+    }
+
+    /// The keys that sign ID tokens (administrators).
+    pub async fn signing_keys(&self) -> Result<SigningKeys, Error> {
+        send_repeatable(self.request(Method::GET, &["v1", "signing-keys"]), Dialect::Rest).await?.json()
+    }
+
+    /// Publishes a successor for each key that has none yet; `algorithm`: of this alone.
+    pub async fn rotate_signing_keys(
+        &self,
+        algorithm: Option<SigningAlgorithm>,
+        reason: Option<String>,
+    ) -> Result<SigningKeys, Error> {
+        let request = self.request(Method::POST, &["v1", "signing-keys", "rotate"]);
+        let request = request.json(&json!({ "algorithm": algorithm, "reason": reason }));
+        send(request, Dialect::Rest).await?.json()
+    }
+
+    /// What it signed is worthless from here on.
+    pub async fn revoke_signing_key(&self, id: Uuid, reason: Option<String>) -> Result<SigningKeys, Error> {
+        let request = self.request(Method::POST, &["v1", "signing-keys", &id.to_string(), "revoke"]);
+        send(request.json(&json!({ "reason": reason })), Dialect::Rest).await?.json()
     }
 
     /// Whether the user is an administrator.

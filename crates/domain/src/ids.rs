@@ -59,4 +59,5 @@ ids! {
     CeilingId,
     AuditEventId,
     RouteTableId,
+    SigningKeyId,
 }

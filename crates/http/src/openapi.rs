@@ -166,7 +166,15 @@ fn query_parameter(name: &str, description: &str, schema_type: Type) -> Paramete
 fn add_security(operation: &mut Operation, path: &str) {
     let id = operation.operation_id.as_deref().unwrap_or_default();
     let callers: &[&str] = match id {
-        "healthz" | "readyz" | "metrics" | "oauth_metadata" | "leaked_token_report" | "oauth_token" => return,
+        "healthz"
+        | "readyz"
+        | "metrics"
+        | "oauth_metadata"
+        | "openid_configuration"
+        | "oauth_key_set"
+        | "oauth_authorize"
+        | "leaked_token_report"
+        | "oauth_token" => return,
         "job_token_mint" | "job_heartbeat" | "job_finish" | "pipeline_finish" => &["runner"],
         "job_token_narrow" | "job_token_self" | "job_token_give_up" => &["job"],
         "authorize" | "oauth_introspect" => &["service"],

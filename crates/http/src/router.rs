@@ -6,19 +6,20 @@
 )]
 
 use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
-use crate::oauth::{introspect::*, metadata::*, revoke::*, token::*};
+use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
     group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*,
-    secret::*, service::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use jobpass_app::Refusal;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -61,6 +62,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(service_secret_list, service_secret_create))
         .routes(routes!(service_secret_delete))
         .routes(routes!(service_keys_read, service_keys_put, service_keys_delete))
+        // keys
+        .routes(routes!(signing_keys_read))
+        .routes(routes!(signing_keys_rotate))
+        .routes(routes!(signing_key_revoke))
         // grants
         .routes(routes!(project_grant_list, project_grant_create, project_grant_replace))
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))
@@ -99,6 +104,9 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(oauth_revoke))
         .routes(routes!(oauth_token))
         .routes(routes!(oauth_metadata))
+        .routes(routes!(openid_configuration))
+        .routes(routes!(oauth_authorize))
+        .routes(routes!(oauth_key_set))
         // record and operations
         .routes(routes!(audit_event_list))
         .routes(routes!(healthz))
@@ -112,6 +120,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let (operations, document) = operations().split_for_parts();
     let document = openapi::complete(document);
     operations
+        .route("/.well-known/oauth-authorization-server/{*path}", get(oauth_metadata_below))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(async || Denied::NoRoute)
         .method_not_allowed_fallback(async || Denied::MethodNotAllowed)

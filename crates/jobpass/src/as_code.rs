@@ -21,7 +21,7 @@ use file::Source;
 use jobpass_client::Put;
 use jobpass_domain::Path;
 pub(crate) use schema::schema;
-use server::Server;
+pub(crate) use server::Server;
 use show::Color;
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ pub(crate) use write::file as write_file;
 
 /// Where the server is; who asks is said by the variable `JOBPASS_TOKEN`
 #[derive(Args, Clone, Debug)]
-struct Address {
+pub(crate) struct Address {
     /// Where Jobpass answers
     #[arg(long, env = "JOBPASS_URL", default_value = "http://127.0.0.1:8787")]
-    url: String,
+    pub(crate) url: String,
 }
 
 #[derive(Args, Clone, Debug)]

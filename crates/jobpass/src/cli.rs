@@ -6,6 +6,7 @@
 use crate::as_code::{self, ApplyArgs, ExportArgs, PlanArgs};
 use crate::database::Opened;
 use crate::import_gitlab::{self, ImportGitlab};
+use crate::keys::{self, Keys};
 use crate::settings::DatabaseSettings;
 use crate::{Failure, Settings, start, telemetry};
 use clap::{Parser, Subcommand};
@@ -46,6 +47,8 @@ enum Command {
     /// Route tables
     #[command(subcommand)]
     Routes(Routes),
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 #[derive(Subcommand, Debug)]
@@ -104,6 +107,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Apply(args) => as_code::apply(&args, &mut std::io::stdout()).await?,
         Command::Export(args) => as_code::export(&args, &mut std::io::stdout()).await?,
+        Command::Keys(keys) => keys::run(keys, &mut std::io::stdout()).await?,
         Command::Schema => println!("{:#}", as_code::schema()),
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => {

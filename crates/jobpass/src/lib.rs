@@ -3,7 +3,9 @@
 mod as_code;
 mod cli;
 mod database;
+mod encryption_key;
 mod import_gitlab;
+mod keys;
 mod one_line;
 mod serve;
 mod settings;
@@ -12,12 +14,14 @@ mod tls;
 
 pub use cli::run;
 pub use jobpass_app::Clock;
+pub use jobpass_domain::Secret;
 pub use serve::{Running, start};
 pub use settings::{ClientAddressHeader, LogFormat, Settings};
 pub use tls::Unusable;
 
 use jobpass_persistence::embedded::EmbeddedError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why the server, or one of its commands, cannot do what it was asked: in words for whoever typed it.
@@ -51,6 +55,19 @@ pub enum Failure {
     Import(#[from] import_gitlab::Failure),
     #[error(transparent)]
     AsCode(#[from] as_code::Failure),
+    #[error("--key is 32 bytes in base64, or as 64 hexadecimal digits")]
+    Key,
+    #[error("{}: no encryption key: that is 32 bytes in base64, or as 64 hexadecimal digits", .0.display())]
+    KeyFile(PathBuf),
+    #[error("cannot read the encryption key in {}: {source}", path.display())]
+    KeyUnreadable { path: PathBuf, source: std::io::Error },
+    #[error("cannot make the encryption key {}: {source}; give one by --key-file or --key", path.display())]
+    KeyNotMade { path: PathBuf, source: std::io::Error },
+    #[error(
+        "the database holds signing keys, and the encryption key that they were sealed under is not in {}: put it there, or \
+         give it by --key-file or --key", .0.display()
+    )]
+    KeyMissing(PathBuf),
     #[error("{0}")]
     File(String),
     /// What is wrong with a file, a line each.

@@ -2,12 +2,12 @@
 
 use crate::database::Opened;
 use crate::tls::Tls;
-use crate::{Failure, Settings, telemetry};
+use crate::{Failure, Settings, encryption_key, telemetry};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use jobpass_app::{App, Clock};
+use jobpass_app::{App, Clock, Refusal};
 use jobpass_http::{Config, Server};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,11 +50,13 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app = Arc::new(App::new(opened.db.clone(), clock.clone(), settings.for_app()));
-    if let Err(refusal) = app.prepare().await {
-        opened.close().await;
-        return Err(Failure::Database(format!("{refusal:?}")));
-    }
+    let app = match prepare(&settings, &opened, clock.clone()).await {
+        Ok(app) => Arc::new(app),
+        Err(failure) => {
+            opened.close().await;
+            return Err(failure);
+        }
+    };
     let proxies = settings.proxies.for_http();
     let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
     let issuer = settings.issuer.unwrap_or_else(|| url.clone());
@@ -76,6 +78,16 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
     });
     tracing::info!("listening on {url}");
     Ok(Running { addr, url, app, opened, handle, server, stop_tasks, tasks })
+}
+
+async fn prepare(settings: &Settings, opened: &Opened, clock: Clock) -> Result<App, Failure> {
+    let key = encryption_key::find(&settings.keys, &settings.database, &opened.db).await?;
+    let app = App::new(opened.db.clone(), clock, settings.for_app(key));
+    app.prepare().await.map_err(|refusal| match refusal {
+        Refusal::Unavailable(text) | Refusal::Internal(text) => Failure::Database(text),
+        other => Failure::Database(format!("{other:?}")),
+    })?;
+    Ok(app)
 }
 
 /// One way for both: what is bounded without TLS is bounded with it.

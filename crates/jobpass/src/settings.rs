@@ -3,15 +3,18 @@
 use crate::Failure;
 use crate::tls::Pair;
 use clap::{Args, ValueEnum};
-use jobpass_app::Limits;
+use jobpass_app::{EncryptionKey, Limits};
+use jobpass_domain::Secret;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
 use jobpass_domain::job::MAX_TIMEOUT;
+use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_http::{AddressHeader, ProxyNetwork, TrustedProxies};
 use jobpass_persistence::embedded;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use time::Duration;
 
 #[derive(Args, Clone, Debug)]
@@ -36,6 +39,9 @@ pub struct Settings {
 
     #[command(flatten)]
     pub database: DatabaseSettings,
+
+    #[command(flatten)]
+    pub keys: KeySettings,
 
     /// The longest timeout of a job, in seconds, up to 604800
     #[arg(long, env = "JOBPASS_MAX_JOB_TIMEOUT_SECS", default_value_t = 86400)]
@@ -113,6 +119,22 @@ pub struct DatabaseSettings {
     pub db_connections: u32,
 }
 
+/// The key that private keys in the database are sealed under, and how often those change.
+#[derive(Args, Clone, Debug)]
+pub struct KeySettings {
+    /// The encryption key itself, 32 bytes in base64 or as hexadecimal digits; --key-file shows it to fewer
+    #[arg(long, env = "JOBPASS_KEY", hide_env_values = true, conflicts_with = "key_file", value_parser = secret)]
+    pub key: Option<Arc<Secret>>,
+
+    /// A file with the encryption key [default: encryption.key in the data folder, made at the first start]
+    #[arg(long, env = "JOBPASS_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// For how many days a key signs ID tokens before its successor does, from 1 to 365
+    #[arg(long, env = "JOBPASS_KEY_ROTATION_DAYS", default_value_t = KEY_ROTATION_DAYS, value_parser = clap::value_parser!(u16).range(1..=365))]
+    pub key_rotation_days: u16,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
@@ -163,18 +185,25 @@ impl Settings {
     }
 
     /// What the use cases need of them.
-    pub(crate) fn for_app(&self) -> jobpass_app::Settings {
+    pub(crate) fn for_app(&self, encryption_key: EncryptionKey) -> jobpass_app::Settings {
         let limits = Limits { grants: self.max_grants, ceilings: self.max_ceilings, patterns: self.max_patterns };
         jobpass_app::Settings {
             max_job_timeout: self.max_job_timeout(),
             usage_retention_days: self.usage_retention_days,
             limits,
+            encryption_key: Some(encryption_key),
+            key_rotation: Duration::days(self.keys.key_rotation_days.into()),
         }
     }
 
     fn max_job_timeout(&self) -> Duration {
         Duration::seconds(self.max_job_timeout_secs.into())
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape that clap wants")]
+fn secret(text: &str) -> Result<Arc<Secret>, std::convert::Infallible> {
+    Ok(Arc::new(Secret::new(text.to_owned())))
 }
 
 /// RFC 8414, section 2; http is for trying out.

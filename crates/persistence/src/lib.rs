@@ -25,6 +25,7 @@ pub mod route_table;
 pub mod runner;
 pub mod secret;
 pub mod service;
+pub mod signing_key;
 pub mod situation;
 #[cfg(feature = "test-db")]
 pub mod test_db;

@@ -121,6 +121,8 @@ impl From<Refusal> for OAuthDenied {
                 Some("other_than_parent") => {
                     OAuthDenied::new("invalid_target", "another audience than the subject token")
                 }
+                Some("capped") => OAuthDenied::invalid_request("a capped or narrowed token gets no ID token"),
+                Some("audience") => OAuthDenied::new("invalid_target", "an ID token for Jobpass itself is of no use"),
                 Some("other_project") => OAuthDenied::invalid_request("this service is registered for another project"),
                 _ => OAuthDenied::invalid_request("a value cannot be"),
             },

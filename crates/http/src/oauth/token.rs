@@ -2,6 +2,7 @@
 //! itself proves must do so rightly.
 
 mod exchange;
+mod id_token;
 
 use super::OAuthDenied;
 use super::client::proof;
@@ -30,15 +31,18 @@ pub(crate) struct ExchangeForm {
     authorization_details: Option<String>,
     /// An absolute URI (RFC 8707); absent: the audience of the subject token.
     resource: Option<String>,
+    /// Of an ID token: any name that its reader expects.
     audience: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
     client_assertion_type: Option<String>,
     /// A JWT that the client signed (RFC 7523, section 2.2).
     client_assertion: Option<String>,
+    /// Of an ID token: `RS256`, `ES256` or `EdDSA`; absent: `RS256`.
+    id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one
+/// Exchange a job token for a narrower one, or for an ID token
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
     request_body(content = ExchangeForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]

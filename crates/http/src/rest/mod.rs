@@ -19,6 +19,7 @@ pub(crate) mod route_table;
 pub(crate) mod runner;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod signing_key;
 pub(crate) mod suggestion;
 pub(crate) mod trust_rule;
 pub(crate) mod usage;

@@ -2,18 +2,20 @@
 
 use super::Failure;
 use super::failure::told;
-use jobpass_api::{DryRun, Group, NewRouteTable, Project};
+use jobpass_api::{DryRun, Group, NewRouteTable, Project, SigningKeys};
 use jobpass_app::read_routes;
 use jobpass_client::{Client, Configurable, Error, Maintainer, Put, Secret, Tagged};
 use jobpass_domain::Catalogue;
 use jobpass_domain::path::Path;
+use jobpass_domain::signing_key::SigningAlgorithm;
 use std::time::Duration;
+use uuid::Uuid;
 
 const TOKEN_VARIABLE: &str = "JOBPASS_TOKEN";
 /// A large configuration is replayed against a large recorded usage.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-pub(super) struct Server {
+pub(crate) struct Server {
     maintainer: Maintainer,
     url: String,
 }
@@ -28,11 +30,30 @@ pub(super) struct Table {
 
 impl Server {
     /// The token is never an argument: everybody on the machine can read those.
-    pub(super) fn new(url: &str) -> Result<Server, Failure> {
+    pub(crate) fn new(url: &str) -> Result<Server, Failure> {
         let token = std::env::var(TOKEN_VARIABLE).map_err(|_| Failure::NoToken)?;
         let client = Client::builder(url).timeout(TIMEOUT).build()?;
         let maintainer = client.maintainer(Secret::new(token.trim().to_owned()))?;
         Ok(Server { maintainer, url: url.to_owned() })
+    }
+
+    pub(crate) async fn signing_keys(&self) -> Result<SigningKeys, Failure> {
+        self.maintainer.signing_keys().await.map_err(|error| self.failed("the signing keys", &error))
+    }
+
+    /// `None`: all algorithms.
+    pub(crate) async fn rotate_signing_keys(
+        &self,
+        algorithm: Option<SigningAlgorithm>,
+        reason: Option<String>,
+    ) -> Result<SigningKeys, Failure> {
+        let rotated = self.maintainer.rotate_signing_keys(algorithm, reason).await;
+        rotated.map_err(|error| self.failed("the signing keys", &error))
+    }
+
+    pub(crate) async fn revoke_signing_key(&self, id: Uuid, reason: Option<String>) -> Result<SigningKeys, Failure> {
+        let revoked = self.maintainer.revoke_signing_key(id, reason).await;
+        revoked.map_err(|error| self.failed("the signing key", &error))
     }
 
     pub(super) async fn groups(&self) -> Result<Vec<Group>, Failure> {

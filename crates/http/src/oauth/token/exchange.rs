@@ -1,5 +1,6 @@
-//! Token exchange (RFC 8693): a job token in, a narrower one out. The subject token is the credential.
+//! Token exchange (RFC 8693): a job token in, a narrower one or an ID token out. The subject token is the credential.
 
+use super::id_token::{self, ID_TOKEN};
 use crate::extract::request_id;
 use crate::limit::prove;
 use crate::oauth::OAuthDenied;
@@ -15,6 +16,7 @@ use jobpass_api::{SecretText, TokenResponse};
 use jobpass_app::{DraftDetail, Minted, Narrow, Refusal, Rendered};
 use jobpass_domain::Catalogue;
 use jobpass_domain::text::AudienceUri;
+use serde::Serialize;
 
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -24,12 +26,17 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
     if form.require("subject_token_type", "subject_token_type is missing")? != ACCESS_TOKEN {
         return Err(OAuthDenied::invalid_request("subject_token_type must be access_token"));
     }
-    if form.get("requested_token_type").is_some_and(|wanted| wanted != ACCESS_TOKEN) {
-        return Err(OAuthDenied::invalid_request("requested_token_type must be access_token"));
-    }
     if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
         return Err(OAuthDenied::invalid_request("actor tokens are not supported"));
     }
+    match form.get("requested_token_type") {
+        None | Some(ACCESS_TOKEN) => narrower(server, parts, form, subject).await,
+        Some(ID_TOKEN) => id_token::answer(server, parts, form, subject).await,
+        Some(_) => Err(OAuthDenied::invalid_request("requested_token_type must be access_token or id_token")),
+    }
+}
+
+async fn narrower(server: &Server, parts: &Parts, form: &Form, subject: &str) -> Result<Response, OAuthDenied> {
     let scope = form.words("scope");
     let narrow = Narrow {
         permissions: (!scope.is_empty()).then_some(scope),
@@ -47,7 +54,12 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
     let narrowed = server.app.narrow(&holder, &narrow, None, answer).await;
     let rendered = narrowed.map_err(subject_refused)?;
     let body: serde_json::Value = serde_json::from_slice(&rendered.body).unwrap_or_default();
-    Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
+    Ok(no_cache(&body))
+}
+
+/// RFC 6749, section 5.1.
+pub(super) fn no_cache<T: Serialize>(body: &T) -> Response {
+    ([(PRAGMA, "no-cache")], Json(body)).into_response()
 }
 
 fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
@@ -71,7 +83,7 @@ fn details(form: &Form) -> Result<Option<Vec<DraftDetail>>, OAuthDenied> {
 }
 
 /// RFC 8693, section 2.2.2: a subject token that is not acceptable is `invalid_request`.
-fn subject_refused(refusal: Refusal) -> OAuthDenied {
+pub(super) fn subject_refused(refusal: Refusal) -> OAuthDenied {
     match refusal {
         Refusal::BadCredential | Refusal::WrongCaller { .. } => {
             OAuthDenied::invalid_request("the subject token is not a live job token")
