@@ -226,8 +226,8 @@ async fn each_is_audited_on_the_project_without_its_text() {
     let token = id_token(&world, &token_of(&minted), &[]).await;
     let jti = verify(&token, &key_set(&world.server).await)["jti"].clone();
     let events = world.server.get("/v1/audit-events?project=acme%2Fweb", world.person("owner")).await.expect(200);
-    let events_of = events.json["items"].as_array().unwrap().iter();
-    let event = events_of.filter(|event| event["action"] == "id_token.issued").next_back().unwrap();
+    let mut events_of = events.json["items"].as_array().unwrap().iter();
+    let event = events_of.rfind(|event| event["action"] == "id_token.issued").unwrap();
     assert_eq!(event["subject_id"], jti);
     assert_eq!((&event["actor_kind"], &event["actor_id"]), (&json!("job_token"), &minted["id"]));
     assert_eq!(event["after"]["audience"], json!([VAULT]));
