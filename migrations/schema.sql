@@ -1,4 +1,3 @@
-
 CREATE FUNCTION public.drop_expired_partitions(moment timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $_$
@@ -131,6 +130,15 @@ begin
     end if;
     return null;
 end $$;
+
+CREATE TABLE public._sqlx_migrations (
+    version bigint NOT NULL,
+    description text NOT NULL,
+    installed_on timestamp with time zone DEFAULT now() NOT NULL,
+    success boolean NOT NULL,
+    checksum bytea NOT NULL,
+    execution_time bigint NOT NULL
+);
 
 CREATE TABLE public.audit_events (
     at timestamp with time zone NOT NULL,
@@ -565,6 +573,9 @@ CREATE TABLE public.users (
     administrator boolean NOT NULL,
     created_at timestamp with time zone NOT NULL
 );
+
+ALTER TABLE ONLY public._sqlx_migrations
+    ADD CONSTRAINT _sqlx_migrations_pkey PRIMARY KEY (version);
 
 ALTER TABLE ONLY public.audit_events
     ADD CONSTRAINT audit_events_pkey PRIMARY KEY (at, id);
