@@ -19,6 +19,7 @@ mod brute_force;
 mod callers;
 mod ceilings;
 mod client_authentication;
+mod client_credentials;
 mod client_keys;
 mod command_line;
 mod configuration;

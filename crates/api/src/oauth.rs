@@ -81,12 +81,14 @@ pub struct OAuthError {
     pub error_description: String,
 }
 
-/// RFC 8693, section 2.2.1.
+/// RFC 6749, section 5.1, and RFC 8693, section 2.2.1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     pub access_token: SecretText,
-    pub issued_token_type: String,
+    /// Of a token exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<String>,
     pub token_type: String,
     pub expires_in: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -117,7 +117,7 @@ impl<'t> Unverified<'t> {
     }
 
     /// The key that it names; or, where it names none, the only one that could have signed it.
-    fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
+    pub(crate) fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
         let mut candidates = keys.keys.iter().take(MAX_KEYS).filter(|key| match &self.header.kid {
             Some(kid) => key.common.key_id.as_ref() == Some(kid),
             None => algorithm_of(key).is_some_and(|algorithm| is_named(algorithm, &self.header.alg)),

@@ -18,6 +18,7 @@ mod finish;
 mod grant;
 mod id_token;
 mod introspect;
+mod issue_access_token;
 mod jwt;
 mod keys;
 mod look;

@@ -8,7 +8,7 @@ use jobpass_domain::audit::Change;
 use jobpass_domain::client_key::{ClientKey, MAX_CLIENT_KEYS};
 use jobpass_domain::live_secret::SecretOwner;
 use jobpass_domain::place::Place;
-use jobpass_persistence::{Tx, client_key};
+use jobpass_persistence::{Tx, access_token, client_key};
 use serde_json::{Map, Value, json};
 
 impl App {
@@ -55,6 +55,11 @@ impl App {
                 return Err(Refusal::PreconditionFailed);
             }
             client_key::replace(tx, owner, &keys).await?;
+            if let SecretOwner::Runner(id) = owner {
+                // A token dies with the key that it was got with; another key under the same name is another.
+                let kept = keys.iter().filter(|key| old.contains(key)).map(|key| key.kid.clone());
+                access_token::delete_of_other_keys(tx, id, &kept.collect::<Vec<_>>()).await?;
+            }
             tx.audit(&changed(owner, place, &old, &keys)).await?;
             Ok(keys)
         })

@@ -4,6 +4,7 @@
 use crate::authenticate::client;
 use crate::jwt::{Expected, Unverified};
 use crate::{App, Refusal, RunnerCaller, ServiceCaller};
+use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::client_key::ClientKey;
 use jobpass_domain::ids::RunnerId;
@@ -39,8 +40,8 @@ impl App {
             return Err(Refusal::BadCredential);
         };
         let runner = runner::find(self.db.read(), id).await?.ok_or(Refusal::BadCredential)?;
-        self.take_proof(assertion, (&name, owner), issuer, request).await?;
-        Ok(RunnerCaller { runner, request })
+        let key = self.take_proof(assertion, (&name, owner), issuer, request).await?;
+        Ok(RunnerCaller { runner, proof: RunnerProof::Key(key), request })
     }
 
     /// The service that signed this for `issuer`, which is us.
@@ -59,17 +60,19 @@ impl App {
         Ok(ServiceCaller { service, request })
     }
 
-    /// Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.
+    /// By which key it was proven. Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.
     async fn take_proof(
         &self,
         assertion: &str,
         (name, owner): (&str, SecretOwner),
         issuer: &str,
         request: Uuid,
-    ) -> Result<(), Refusal> {
-        let keys = set(&client_key::list(self.db.read(), owner).await?)?;
+    ) -> Result<ClientKey, Refusal> {
+        let keys = client_key::list(self.db.read(), owner).await?;
         let unverified = Unverified::parse(assertion).map_err(|_| Refusal::BadCredential)?;
-        let claims = unverified.verify(&keys).map_err(|_| Refusal::BadCredential)?;
+        let set = set(&keys)?;
+        let kid = unverified.key(&set).map_err(|_| Refusal::BadCredential)?.common.key_id.clone();
+        let claims = unverified.verify(&set).map_err(|_| Refusal::BadCredential)?;
         let expected = Expected { issuer: name, audience: issuer, alone: true, max_life: MAX_LIFE };
         let told = |why: String| Refusal::BadAssertion(why);
         claims.check(&expected, self.now()).map_err(|bad| told(bad.to_string()))?;
@@ -82,7 +85,10 @@ impl App {
             tx.nothing_to_audit();
             Ok(assertion::take(tx, claims.fingerprint(), dead_at).await?)
         });
-        if first.await? { Ok(()) } else { Err(told("was used before".to_owned())) }
+        if !first.await? {
+            return Err(told("was used before".to_owned()));
+        }
+        keys.into_iter().find(|key| Some(&key.kid) == kid.as_ref()).ok_or(Refusal::BadCredential)
     }
 }
 

@@ -55,6 +55,9 @@ pub enum Conflict {
         limit: i64,
     },
     TwoLiveSecrets,
+    TooManyAccessTokens {
+        limit: i64,
+    },
     TooManyTrustRules {
         limit: i64,
     },

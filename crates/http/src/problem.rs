@@ -160,6 +160,10 @@ fn conflict_row(conflict: &Conflict) -> Row {
         Conflict::TooManyTrustRules { limit } => {
             row("too_many_trust_rules", "The project has too many trust rules").detail(format!("at most {limit}"))
         }
+        Conflict::TooManyAccessTokens { limit } => {
+            row("too_many_access_tokens", "The runner has too many live access tokens")
+                .detail(format!("at most {limit}"))
+        }
         Conflict::TooManyGrants { limit, count } => {
             row("too_many_grants", "Too many grants here").detail(format!("{count}; at most {limit}"))
         }

@@ -1,6 +1,7 @@
 //! What is kept: SQL, transactions and the embedded PostgreSQL. Rules live in `jobpass-domain`; here
 //! uniqueness and the order of states are constraints, and come back by the name of the constraint.
 
+pub mod access_token;
 pub mod assertion;
 pub mod audit;
 mod authorization_detail;

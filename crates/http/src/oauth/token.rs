@@ -1,38 +1,41 @@
 //! The token endpoint (RFC 6749, section 3.2): which grant is asked for. A client that authenticates besides what the grant
 //! itself proves must do so rightly.
 
+mod client_credentials;
 mod exchange;
 mod id_token;
 
 use super::OAuthDenied;
-use super::client::proof;
+use super::client::{Proof, proof};
 use super::form::Form;
 use crate::limit::prove;
-use crate::server::Api;
+use crate::server::{Api, Server};
 use axum::extract::Request;
 use axum::response::Response;
 use jobpass_api::TokenResponse;
+use jobpass_app::RunnerCaller;
 use jobpass_domain::token::Kind;
 
 /// The grants that there are, as metadata lists them and as they are asked for.
-pub(super) const GRANTS: [&str; 1] = [exchange::GRANT];
+pub(super) const GRANTS: [&str; 2] = [client_credentials::GRANT, exchange::GRANT];
 
-/// The form of a token exchange (RFC 8693, section 2.1).
+/// The forms of token exchange (RFC 8693, section 2.1) and client credentials (RFC 6749, section 4.4.2).
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "a description for OpenAPI, never built")]
-pub(crate) struct ExchangeForm {
+pub(crate) struct TokenForm {
     grant_type: String,
-    subject_token: String,
-    subject_token_type: String,
+    /// Of an exchange, as are the next ones: the job token.
+    subject_token: Option<String>,
+    subject_token_type: Option<String>,
     requested_token_type: Option<String>,
     /// Permissions, separated by spaces; absent: those of the subject token.
     scope: Option<String>,
     /// RFC 9396: a JSON list of details of type `jobpass_project`; absent: those of the subject token.
     authorization_details: Option<String>,
-    /// An absolute URI (RFC 8707); absent: the audience of the subject token.
-    resource: Option<String>,
+    /// An absolute URI (RFC 8707), more than once for more than one; absent: the audience of the subject token.
+    resource: Option<Vec<String>>,
     /// Of an ID token: any name that its reader expects.
-    audience: Option<String>,
+    audience: Option<Vec<String>>,
     client_id: Option<String>,
     client_secret: Option<String>,
     client_assertion_type: Option<String>,
@@ -42,21 +45,35 @@ pub(crate) struct ExchangeForm {
     id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one, or for an ID token
+/// Exchange a job token for a narrower one, or for an ID token; or a runner's proof for a token to mint with
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
-    request_body(content = ExchangeForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]
 pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, OAuthDenied> {
     let (parts, form) = Form::read(request).await?;
-    if let Some(proof) = proof(&parts, &form)? {
-        match proof.kind() {
-            Some(Kind::Service) => proof.service(&api).await.map(drop)?,
-            _ => proof.runner(&api).await.map(drop)?,
-        }
+    let client = match proof(&parts, &form)? {
+        Some(proof) => Some(authenticated(&api, &proof).await?),
+        None => None,
+    };
+    if client.is_some() {
         prove(&parts);
     }
     match form.require("grant_type", "grant_type is missing")? {
+        client_credentials::GRANT => client_credentials::answer(&api, client, &form).await,
         exchange::GRANT => exchange::answer(&api, &parts, &form).await,
-        _ => Err(OAuthDenied::new("unsupported_grant_type", "only token exchange (RFC 8693) is supported")),
+        _ => Err(OAuthDenied::new("unsupported_grant_type", "metadata lists the grants that there are")),
     }
+}
+
+/// Who authenticated besides what the grant itself proves.
+enum Client {
+    Runner(Box<RunnerCaller>),
+    Service,
+}
+
+async fn authenticated(server: &Server, proof: &Proof) -> Result<Client, OAuthDenied> {
+    Ok(match proof.kind() {
+        Some(Kind::Service) => proof.service(server).await.map(|_| Client::Service)?,
+        _ => Client::Runner(Box::new(proof.runner(server).await?)),
+    })
 }
