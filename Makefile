@@ -23,8 +23,9 @@ test: install ## Everything that must pass, beside a throw-away PostgreSQL
 	@scripts/with-postgres.sh sh -c \
 	  'cargo test --locked --workspace --doc && cargo test --locked --workspace --all-targets'
 
-bench: ## What a decision costs, beside a floor in the same run
+bench: install ## What a decision costs, beside a floor; and whether the time of an answer tells anything
 	@cargo bench --locked -p jobpass-domain --bench decide
+	@scripts/with-postgres.sh cargo bench --locked --profile dev -p jobpass --bench timing
 
 interop: install ## Real clients against a running Jobpass: a table; ROWS="curl jose" for some
 	@cargo build --locked -p jobpass --bin jobpass

@@ -1,7 +1,8 @@
 //! Whoever keeps failing to prove itself is told to wait, by address and by the client it claims to be; whoever proves itself never
 //! is, wherever it comes from and whatever others do.
 
-use crate::support::{Reply, Server, World, send};
+use crate::support::process::{Process, jobpass};
+use crate::support::{Reply, Server, World, http_client, send, test_db};
 use jobpass::{ClientAddressHeader, Settings};
 use jobpass_domain::token;
 use serde_json::json;
@@ -101,6 +102,19 @@ async fn whether_a_client_exists_is_not_told_by_its_limit() {
         assert_eq!(failures, OF_A_CLIENT);
         assert_eq!(limited.header("ratelimit"), r#""address";r=199;t=21, "client";r=0;t=1"#);
     }
+}
+
+#[tokio::test]
+async fn failures_are_among_the_figures() {
+    let db = test_db().await;
+    let server = Process::start(jobpass().args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", db.url()));
+    let http = http_client();
+    for _ in 0..3 {
+        send(http.get(format!("{}/v1/catalogue", server.url)).bearer_auth("jpu_guess")).await.expect(401);
+    }
+    let figures = send(http.get(format!("{}/metrics", server.url))).await.expect(200).text;
+    assert!(figures.contains("jobpass_failures_total{limited=\"false\"} 3"), "{figures}");
+    server.stopped();
 }
 
 // ── Who is never limited ─────────────────────────────────────────────────────────────────────────────

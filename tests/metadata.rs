@@ -33,7 +33,11 @@ async fn rfc8414_3_2_the_metadata_in_full() {
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "response_types_supported": ["none"],
-        "grant_types_supported": ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"],
+        "grant_types_supported": [
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        ],
         "authorization_details_types_supported": ["jobpass_project"],
         "service_documentation": "https://ci.example.com/docs/",
     });

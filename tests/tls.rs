@@ -99,6 +99,20 @@ async fn plain_http_is_not_spoken_beside_it() {
 }
 
 #[tokio::test]
+async fn the_command_line_reaches_it_where_its_certificate_is_trusted() {
+    let (server, files) = server(&Certificate::new()).await;
+    let export = async |trusted: &Path| {
+        let mut command = tokio::process::Command::from(jobpass());
+        command.arg("export").env("JOBPASS_URL", &server.url).env("JOBPASS_TOKEN", &server.admin);
+        command.env("SSL_CERT_FILE", trusted).output().await.unwrap()
+    };
+    let output = export(&files.cert).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let other = Files::with(&Certificate::new());
+    assert_eq!(export(&other.cert).await.status.code(), Some(1));
+}
+
+#[tokio::test]
 async fn the_address_of_the_client_is_known_through_tls() {
     let (server, _files) = server(&Certificate::new()).await;
     let guess = async || server.get("/v1/catalogue", "jpu_guess").await;

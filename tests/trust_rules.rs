@@ -1,4 +1,4 @@
-//! Trust rules over REST: what can be written, who may, and what is refused. What they mint is in `id_tokens.rs`.
+//! Trust rules over REST: what can be written, who may, and what is refused. What they mint is in `trusted_cis.rs`.
 
 use crate::support::{Reply, World, merge};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! A server of its own for each test, on a database of its own and a clock that moves only by hand.
 
 mod exchange;
+pub(crate) mod issuer;
 pub(crate) mod process;
 pub(crate) mod signer;
 pub(crate) mod tls;
@@ -148,6 +149,7 @@ impl Server {
         Server::beside_with(other, |_| {}).await
     }
 
+    /// A second replica with settings of its own.
     pub(crate) async fn beside_with(other: &Server, change: impl FnOnce(&mut Settings)) -> Server {
         Server::start_at(Arc::clone(&other.db), other.clock.clone(), change).await
     }

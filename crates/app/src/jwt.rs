@@ -11,8 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+use time::OffsetDateTime;
 
 /// The longest text that is looked at, in bytes. CI's ID tokens have one to four thousand.
 pub(crate) const MAX_JWT: usize = 16 * 1024;
@@ -47,9 +49,6 @@ pub(crate) enum BadJwt {
     Issuer,
     #[error("is not meant for this issuer")]
     Audience,
-    #[error("is of another subject")]
-    #[expect(dead_code, reason = "what trust rules will ask")]
-    Subject,
     #[error("has expired")]
     Expired,
     #[error("is not valid yet")]
@@ -61,6 +60,7 @@ pub(crate) enum BadJwt {
 #[derive(Deserialize)]
 struct Header {
     alg: String,
+    typ: Option<String>,
     kid: Option<String>,
     cty: Option<String>,
     crit: Option<Value>,
@@ -71,7 +71,7 @@ struct Header {
 /// A text that has the form of a JWT, and of which nothing is known to be true.
 pub(crate) struct Unverified<'t> {
     header: Header,
-    claims: Map<String, Value>,
+    claims: Claims,
     signed: &'t str,
     signature: &'t str,
 }
@@ -91,18 +91,41 @@ impl<'t> Unverified<'t> {
         if nested || header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
             return Err(BadJwt::NotPlain);
         }
-        Ok(Unverified { header, claims: json(payload)?, signed, signature })
+        Ok(Unverified { header, claims: Claims(json(payload)?), signed, signature })
     }
 
     /// Whose it claims to be: to look for the keys by which to find out, and for nothing else.
-    #[expect(dead_code, reason = "what trust rules will ask")]
     pub(crate) fn claimed_issuer(&self) -> Option<&str> {
-        self.claims.get("iss").and_then(Value::as_str)
+        self.claims.text("iss")
+    }
+
+    /// What it says that it is a text of (RFC 8725, section 3.11).
+    pub(crate) fn typ(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    /// What speaks against it whoever signed it: what is found tells of the text alone, and nothing that it says is believed.
+    pub(crate) fn weigh(&self, expected: &Expected<'_>, now: OffsetDateTime) -> Result<(), BadJwt> {
+        self.claims.check_but_jti(expected, now)
+    }
+
+    /// By what one that was used is known again: its `jti`, or where its issuer gives none, all that is signed.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        if self.claims.text("jti").is_some_and(|jti| !jti.is_empty()) {
+            self.claims.fingerprint()
+        } else {
+            Sha256::digest(self.signed).into()
+        }
+    }
+
+    /// Whether the key that it names is among these.
+    pub(crate) fn has_key_among(&self, keys: &JwkSet) -> bool {
+        self.key(keys).is_ok()
     }
 
     /// Who it claims to speak of; the same holds.
     pub(crate) fn claimed_subject(&self) -> Option<&str> {
-        self.claims.get("sub").and_then(Value::as_str)
+        self.claims.text("sub")
     }
 
     /// Its claims, if one of these keys signed it.
@@ -111,7 +134,7 @@ impl<'t> Unverified<'t> {
         let algorithm = algorithm_of(key).filter(|one| is_named(*one, &self.header.alg)).ok_or(BadJwt::Algorithm)?;
         let decoding = DecodingKey::from_jwk(key).map_err(|_| BadJwt::Algorithm)?;
         match crypto::verify(self.signature, self.signed.as_bytes(), &decoding, algorithm) {
-            Ok(true) => Ok(Claims(self.claims)),
+            Ok(true) => Ok(self.claims),
             Ok(false) | Err(_) => Err(BadJwt::Signature),
         }
     }

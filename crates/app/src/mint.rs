@@ -108,7 +108,7 @@ impl App {
 }
 
 /// What can be said without a look at the database.
-fn check(request: &Mint, max_timeout: Duration) -> Result<(), Refusal> {
+pub(crate) fn check(request: &Mint, max_timeout: Duration) -> Result<(), Refusal> {
     let max_secs = u32::try_from(max_timeout.whole_seconds()).unwrap_or(u32::MAX);
     if !(1..=max_secs).contains(&request.job.timeout_secs) {
         return Err(Refusal::invalid("/job/timeout_secs", "out_of_range", format!("from 1 to {max_secs} seconds")));

@@ -48,6 +48,7 @@ pub enum Conflict {
     JobOver(JobOver),
     JobOfOtherRunner,
     RunnerPaused,
+    TrustRulePaused,
     TooManyTokens {
         limit: i64,
     },
@@ -87,6 +88,8 @@ pub enum Refusal {
     BadCredential,
     /// An assertion that its client did sign, and that is not taken all the same: why, in words that continue "the assertion".
     BadAssertion(String),
+    /// An ID token of another CI that is not taken: why, in words that continue "the ID token" and repeat nothing of it.
+    BadIdToken(String),
     /// A live credential of the wrong kind.
     WrongCaller {
         needs: &'static str,

@@ -2,9 +2,10 @@
 
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
 use crate::usage::Usage;
-use crate::{Clock, EncryptionKey, Refusal};
+use crate::{Clock, EncryptionKey, IssuerSettings, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
@@ -34,6 +35,8 @@ pub struct Settings {
     /// For how many days usage is kept.
     pub usage_retention_days: u16,
     pub limits: Limits,
+    /// How issuers of other CIs are reached.
+    pub issuers: IssuerSettings,
     /// What private keys are sealed under; `None`: this process signs nothing.
     pub encryption_key: Option<EncryptionKey>,
     /// How long a key signs before its successor does.
@@ -58,6 +61,7 @@ impl Default for Settings {
             max_job_timeout: Duration::DAY,
             usage_retention_days: USAGE_RETENTION_DAYS,
             limits,
+            issuers: IssuerSettings::default(),
             encryption_key: None,
             key_rotation: Duration::days(KEY_ROTATION_DAYS.into()),
         }
@@ -75,6 +79,7 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
 }
 
@@ -89,6 +94,7 @@ pub enum Health {
 impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
+        let issuer_keys = IssuerKeys::new(&settings.issuers);
         App {
             db,
             clock,
@@ -98,6 +104,7 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            issuer_keys,
             keys: Keys::default(),
         }
     }

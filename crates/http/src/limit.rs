@@ -44,7 +44,10 @@ impl Failures {
     pub(crate) fn count(&self, address: IpAddr, client: Option<&str>, now: OffsetDateTime) -> Standing {
         let by_address = (&BY_ADDRESS, self.addresses.count(&network(address), now));
         let by_client = client.map(|client| (&BY_CLIENT, self.clients.count(&client, now)));
-        Standing { levels: [Some(by_address), by_client] }
+        let standing = Standing { levels: [Some(by_address), by_client] };
+        let limited = if standing.exceeded() { "true" } else { "false" };
+        metrics::counter!("jobpass_failures_total", "limited" => limited).increment(1);
+        standing
     }
 }
 

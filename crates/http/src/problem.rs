@@ -98,6 +98,7 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::BadAssertion(why) => {
             row(S::UNAUTHORIZED, "bad_assertion", "The assertion is not taken").detail(format!("the assertion {why}"))
         }
+        Refusal::BadIdToken(why) => row(S::UNAUTHORIZED, "bad_id_token", "The ID token is not taken").detail(why),
         Refusal::WrongCaller { needs } => row(S::FORBIDDEN, "wrong_caller", "Another kind of caller is needed here")
             .detail(format!("this is for {needs}")),
         Refusal::ReadOnly => row(S::FORBIDDEN, "read_only", "This token may only read"),
@@ -108,9 +109,11 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::TopLevel => row(S::FORBIDDEN, "forbidden", "Your role does not allow this").detail(
             "needs: administrator; groups at the top are made, renamed and moved there by administrators alone",
         ),
-        Refusal::RunnerNotProtected => {
-            row(S::FORBIDDEN, "runner_not_protected", "Only a protected runner gets tokens for protected refs")
-        }
+        Refusal::RunnerNotProtected => row(
+            S::FORBIDDEN,
+            "runner_not_protected",
+            "Only a protected runner or trust rule gets tokens for protected refs",
+        ),
         Refusal::ProtectedEnvironment => {
             row(S::FORBIDDEN, "protected_environment", "A protected environment is for jobs on protected refs only")
         }
@@ -128,6 +131,11 @@ fn refusal_row(refusal: &Refusal) -> Row {
             row(S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "This Idempotency-Key was used for another request")
         }
     }
+}
+
+/// What stands in the way, in words that repeat nothing of the request.
+pub(crate) fn title(conflict: &Conflict) -> &'static str {
+    conflict_row(conflict).title
 }
 
 fn conflict_row(conflict: &Conflict) -> Row {
@@ -148,6 +156,7 @@ fn conflict_row(conflict: &Conflict) -> Row {
         Conflict::JobOver(over) => row("job_over", "The job is over").detail(over.to_string()),
         Conflict::JobOfOtherRunner => row("job_of_other_runner", "The job belongs to the credential that opened it"),
         Conflict::RunnerPaused => row("runner_paused", "The runner is paused"),
+        Conflict::TrustRulePaused => row("trust_rule_paused", "The trust rule is paused"),
         Conflict::TooManyTokens { limit } => {
             row("too_many_tokens", "The job has too many live tokens").detail(format!("at most {limit}"))
         }

@@ -5,6 +5,7 @@ mod cli;
 mod database;
 mod encryption_key;
 mod import_gitlab;
+mod issuers;
 mod keys;
 mod one_line;
 mod serve;
@@ -49,6 +50,8 @@ pub enum Failure {
     Database(String),
     #[error("--issuer must be an http(s) URL without query, fragment or trailing slash")]
     Issuer,
+    #[error("--issuer-ca-file: {0}")]
+    IssuerCa(String),
     #[error("--max-job-timeout-secs is from 1 to 604800 (7 days)")]
     MaxJobTimeout,
     #[error(transparent)]

@@ -7,7 +7,7 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use jobpass_app::{App, Clock, Refusal};
+use jobpass_app::{App, Clock, IssuerSettings, Refusal};
 use jobpass_http::{Config, Server};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub struct Running {
 /// Starts everything, and answers once requests are answered.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure> {
     settings.check()?;
+    let issuers = settings.issuers.for_app()?;
     let tls = settings.tls.pair()?.map(|pair| Tls::load(pair, &clock)).transpose()?;
     // First, so that a taken port is told before anything is started.
     let listener = TcpListener::bind(settings.listen)
@@ -50,7 +51,7 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
         .map_err(|source| Failure::Listen { address: settings.listen, source })?;
     let addr = listener.local_addr()?;
     let opened = Opened::for_server(&settings.database).await?;
-    let app = match prepare(&settings, &opened, clock.clone()).await {
+    let app = match prepare(&settings, issuers, &opened, clock.clone()).await {
         Ok(app) => Arc::new(app),
         Err(failure) => {
             opened.close().await;
@@ -80,9 +81,9 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
     Ok(Running { addr, url, app, opened, handle, server, stop_tasks, tasks })
 }
 
-async fn prepare(settings: &Settings, opened: &Opened, clock: Clock) -> Result<App, Failure> {
+async fn prepare(settings: &Settings, issuers: IssuerSettings, opened: &Opened, clock: Clock) -> Result<App, Failure> {
     let key = encryption_key::find(&settings.keys, &settings.database, &opened.db).await?;
-    let app = App::new(opened.db.clone(), clock, settings.for_app(key));
+    let app = App::new(opened.db.clone(), clock, settings.for_app(key, issuers));
     app.prepare().await.map_err(|refusal| match refusal {
         Refusal::Unavailable(text) | Refusal::Internal(text) => Failure::Database(text),
         other => Failure::Database(format!("{other:?}")),

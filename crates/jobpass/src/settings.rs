@@ -1,9 +1,10 @@
 //! Every setting, as a flag or a `JOBPASS_…` variable, each with a default that works.
 
 use crate::Failure;
+use crate::issuers::IssuerArgs;
 use crate::tls::Pair;
 use clap::{Args, ValueEnum};
-use jobpass_app::{EncryptionKey, Limits};
+use jobpass_app::{EncryptionKey, IssuerSettings, Limits};
 use jobpass_domain::Secret;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
@@ -62,6 +63,9 @@ pub struct Settings {
     /// The most patterns in one condition, selector or protection, and entries in one `except`
     #[arg(long, env = "JOBPASS_MAX_PATTERNS", default_value_t = MAX_LIST)]
     pub max_patterns: usize,
+
+    #[command(flatten)]
+    pub issuers: IssuerArgs,
 
     /// How log lines are written
     #[arg(long, env = "JOBPASS_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
@@ -185,7 +189,7 @@ impl Settings {
     }
 
     /// What the use cases need of them.
-    pub(crate) fn for_app(&self, encryption_key: EncryptionKey) -> jobpass_app::Settings {
+    pub(crate) fn for_app(&self, encryption_key: EncryptionKey, issuers: IssuerSettings) -> jobpass_app::Settings {
         let limits = Limits { grants: self.max_grants, ceilings: self.max_ceilings, patterns: self.max_patterns };
         jobpass_app::Settings {
             max_job_timeout: self.max_job_timeout(),
@@ -193,6 +197,7 @@ impl Settings {
             limits,
             encryption_key: Some(encryption_key),
             key_rotation: Duration::days(self.keys.key_rotation_days.into()),
+            issuers,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{Result, Tx};
 use jobpass_domain::claims::ClaimPatterns;
 use jobpass_domain::ids::{ProjectId, TrustRuleId};
 use jobpass_domain::text::{HttpsUrl, Label};
-use jobpass_domain::trust_rule::{Ci, Terms, TrustRule};
+use jobpass_domain::trust_rule::{Ci, MAX_TRUST_RULES, Terms, TrustRule};
 use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
@@ -93,6 +93,39 @@ pub async fn find(db: impl PgExecutor<'_>, project: ProjectId, id: TrustRuleId) 
     .await?
     .map(Row::into_rule)
     .transpose()
+}
+
+/// Whatever the project.
+pub async fn by_id(db: impl PgExecutor<'_>, id: TrustRuleId) -> Result<Option<TrustRule>> {
+    sqlx::query_as!(
+        Row,
+        r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
+            excludes_forks, max_lifetime_secs, paused, epoch, created_at
+         from trust_rules where id = $1"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?
+    .map(Row::into_rule)
+    .transpose()
+}
+
+/// Those of a project that name this issuer, oldest first.
+pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<Vec<TrustRule>> {
+    sqlx::query_as!(
+        Row,
+        r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
+            excludes_forks, max_lifetime_secs, paused, epoch, created_at
+         from trust_rules where project_id = $1 and issuer = $2 order by id limit $3"#,
+        project.0,
+        issuer,
+        MAX_TRUST_RULES
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Row::into_rule)
+    .collect()
 }
 
 /// Held until the transaction ends.

@@ -3,6 +3,7 @@
 use super::*;
 use jsonwebtoken::jwk::{CommonParameters, OctetKeyParameters, OctetKeyType};
 use jsonwebtoken::{EncodingKey, Header as Head, encode};
+use serde_json::Map;
 use serde_json::json;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};

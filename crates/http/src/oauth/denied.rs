@@ -50,7 +50,7 @@ impl OAuthDenied {
         OAuthDenied { error, description, status: StatusCode::BAD_REQUEST, challenge: None, internal: None }
     }
 
-    pub(crate) fn invalid_request(description: &'static str) -> OAuthDenied {
+    pub(crate) fn invalid_request(description: impl Into<Cow<'static, str>>) -> OAuthDenied {
         OAuthDenied::new("invalid_request", description)
     }
 
@@ -104,6 +104,7 @@ impl From<Refusal> for OAuthDenied {
                 "something is wrong here",
                 text,
             ),
+            Refusal::BadIdToken(why) => OAuthDenied::invalid_request(format!("the ID token {why}")),
             Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
                 OAuthDenied::invalid_client(false)
             }
@@ -117,6 +118,9 @@ impl From<Refusal> for OAuthDenied {
                 Some("unknown_permission") => OAuthDenied::new("invalid_scope", "no such permission"),
                 Some("more_than_parent") => {
                     OAuthDenied::new("invalid_scope", "more permissions than the subject token")
+                }
+                Some("more_than_rule") => {
+                    OAuthDenied::new("invalid_scope", "more permissions than the trust rule allows")
                 }
                 Some("other_than_parent") => {
                     OAuthDenied::new("invalid_target", "another audience than the subject token")

@@ -4,6 +4,7 @@
 mod client_credentials;
 mod exchange;
 mod id_token;
+mod trusted;
 
 use super::OAuthDenied;
 use super::client::{Proof, proof};
@@ -17,16 +18,22 @@ use jobpass_app::RunnerCaller;
 use jobpass_domain::token::Kind;
 
 /// The grants that there are, as metadata lists them and as they are asked for.
-pub(super) const GRANTS: [&str; 2] = [client_credentials::GRANT, exchange::GRANT];
+pub(super) const GRANTS: [&str; 3] = [client_credentials::GRANT, exchange::GRANT, trusted::GRANT];
 
-/// The forms of token exchange (RFC 8693, section 2.1) and client credentials (RFC 6749, section 4.4.2).
+/// The forms of client credentials (RFC 6749, section 4.4.2), of a token exchange (RFC 8693, section 2.1), and of a grant by
+/// assertion (RFC 7523, section 2.1).
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "a description for OpenAPI, never built")]
 pub(crate) struct TokenForm {
     grant_type: String,
-    /// Of an exchange, as are the next ones: the job token.
+    /// Of an exchange: a job token, or an ID token of a CI that the project trusts.
     subject_token: Option<String>,
+    /// `…:access_token`, `…:id_token` or `…:jwt`
     subject_token_type: Option<String>,
+    /// Of a grant by assertion: an ID token of a CI that the project trusts.
+    assertion: Option<String>,
+    /// With an ID token: the project whose trust rules are meant, by path or id.
+    project: Option<String>,
     requested_token_type: Option<String>,
     /// Permissions, separated by spaces; absent: those of the subject token.
     scope: Option<String>,
@@ -36,6 +43,7 @@ pub(crate) struct TokenForm {
     resource: Option<Vec<String>>,
     /// Of an ID token: any name that its reader expects.
     audience: Option<Vec<String>>,
+    /// With an ID token, instead of a project: the trust rule that is meant. Else who authenticates.
     client_id: Option<String>,
     client_secret: Option<String>,
     client_assertion_type: Option<String>,
@@ -45,7 +53,7 @@ pub(crate) struct TokenForm {
     id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one, or for an ID token; or a runner's proof for a token to mint with
+/// Get a token: for a job token a narrower one or an ID token; for a trusted CI's ID token a job token; for a runner's proof one to mint with
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]
@@ -61,6 +69,7 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
     match form.require("grant_type", "grant_type is missing")? {
         client_credentials::GRANT => client_credentials::answer(&api, client, &form).await,
         exchange::GRANT => exchange::answer(&api, &parts, &form).await,
+        trusted::GRANT => trusted::grant(&api, &parts, &form).await,
         _ => Err(OAuthDenied::new("unsupported_grant_type", "metadata lists the grants that there are")),
     }
 }

@@ -1,6 +1,8 @@
-//! Token exchange (RFC 8693): a job token in, a narrower one or an ID token out. The subject token is the credential.
+//! Token exchange (RFC 8693): a job token in, a narrower one or an ID token out; or another CI's ID token in, which is for
+//! `trusted.rs`. The subject token is the credential.
 
 use super::id_token::{self, ID_TOKEN};
+use super::trusted;
 use crate::extract::request_id;
 use crate::limit::prove;
 use crate::oauth::OAuthDenied;
@@ -24,16 +26,21 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Result<Response, OAuthDenied> {
     let subject = form.require("subject_token", "subject_token is missing")?;
-    if form.require("subject_token_type", "subject_token_type is missing")? != ACCESS_TOKEN {
-        return Err(OAuthDenied::invalid_request("subject_token_type must be access_token"));
+    let subject_type = form.require("subject_token_type", "subject_token_type is missing")?;
+    if subject_type != ACCESS_TOKEN && !trusted::TOKEN_TYPES.contains(&subject_type) {
+        return Err(OAuthDenied::invalid_request("subject_token_type must be access_token, id_token or jwt"));
     }
     if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
         return Err(OAuthDenied::invalid_request("actor tokens are not supported"));
     }
-    match form.get("requested_token_type") {
-        None | Some(ACCESS_TOKEN) => narrower(server, parts, form, subject).await,
-        Some(ID_TOKEN) => id_token::answer(server, parts, form, subject).await,
-        Some(_) => Err(OAuthDenied::invalid_request("requested_token_type must be access_token or id_token")),
+    match (subject_type, form.get("requested_token_type")) {
+        (ACCESS_TOKEN, None | Some(ACCESS_TOKEN)) => narrower(server, parts, form, subject).await,
+        (ACCESS_TOKEN, Some(ID_TOKEN)) => id_token::answer(server, parts, form, subject).await,
+        (ACCESS_TOKEN, Some(_)) => {
+            Err(OAuthDenied::invalid_request("requested_token_type must be access_token or id_token"))
+        }
+        (_, None | Some(ACCESS_TOKEN)) => trusted::exchange(server, parts, form, subject).await,
+        (_, Some(_)) => Err(OAuthDenied::invalid_request("requested_token_type must be access_token")),
     }
 }
 
@@ -63,7 +70,7 @@ pub(super) fn no_cache<T: Serialize>(body: &T) -> Response {
     ([(PRAGMA, "no-cache")], Json(body)).into_response()
 }
 
-fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
+pub(super) fn response(minted: &Minted, catalogue: &Catalogue, now: time::OffsetDateTime) -> TokenResponse {
     let expanded =
         |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
     TokenResponse {
@@ -94,7 +101,7 @@ pub(super) fn subject_refused(refusal: Refusal) -> OAuthDenied {
 }
 
 /// `resource` and `audience` name the same thing, each as often as need be; both are absolute URIs (RFC 8707, section 2).
-fn audience(form: &Form) -> Result<Option<Vec<AudienceUri>>, OAuthDenied> {
+pub(super) fn audience(form: &Form) -> Result<Option<Vec<AudienceUri>>, OAuthDenied> {
     let named = form.all("resource").chain(form.all("audience"));
     let invalid = |_| OAuthDenied::new("invalid_target", "an audience is an absolute URI without fragment");
     let parsed = named.map(|uri| AudienceUri::parse(uri).map_err(invalid)).collect::<Result<Vec<_>, _>>()?;

@@ -1,0 +1,233 @@
+//! An ID token of another CI in, a job token out (RFC 8693; RFC 7523, section 2.1), by a trust rule of the project.
+//!
+//! Whoever calls may be anyone. So what is told before the signature holds and a rule's claims match depends on the text alone, or
+//! is one and the same; and nobody is asked for keys whom no rule of the project names.
+
+use crate::issuer_keys::Source;
+use crate::jwt::{Claims, Expected, Unverified};
+use crate::mint::{Draft, Mint, check};
+use crate::{App, Conflict, Minted, Refusal, Rendered};
+use jobpass_domain::audit::Actor;
+use jobpass_domain::claim_map::CiJob;
+use jobpass_domain::claims;
+use jobpass_domain::ids::TrustRuleId;
+use jobpass_domain::job::JobFacts;
+use jobpass_domain::minter::Minter;
+use jobpass_domain::project::Project;
+use jobpass_domain::text::{AudienceUri, HttpsUrl, Label};
+use jobpass_domain::trust_rule::TrustRule;
+use jobpass_persistence::{Tx, assertion, project, trust_rule};
+use std::fmt::{Display, Write};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+/// The longest life of an ID token, from `iat` to `exp`. CIs give theirs minutes to hours, some as long as the job may take.
+const MAX_LIFE: Duration = Duration::DAY;
+/// For how much longer than it could be taken a token is known to be used: clocks of replicas may differ.
+const KNOWN_FOR: Duration = Duration::MINUTE;
+/// The most places of keys that are looked at for one token.
+const MAX_SOURCES: usize = 4;
+
+/// By what the caller says which rules are meant.
+#[derive(Clone, Debug)]
+pub enum TrustedBy {
+    /// Those of a project, by path or id.
+    Project(String),
+    Rule(TrustRuleId),
+}
+
+#[derive(Clone, Debug)]
+pub struct IdTokenExchange<'a> {
+    pub token: &'a str,
+    pub trusted_by: TrustedBy,
+    /// At most this, and within what the rule allows.
+    pub permissions: Option<Vec<String>>,
+    pub audience: Option<Vec<AudienceUri>>,
+    /// Our own issuer: the audience that the token must have.
+    pub issuer: &'a str,
+    pub request: Uuid,
+}
+
+/// A token of which it is known who speaks, and for which project.
+struct Trusted {
+    project: Project,
+    /// Those whose claims match, oldest first; at least one.
+    rules: Vec<TrustRule>,
+    claims: Claims,
+    fingerprint: [u8; 32],
+}
+
+impl App {
+    pub async fn exchange_id_token(
+        &self,
+        exchange: &IdTokenExchange<'_>,
+        render: impl Fn(&Minted) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        let trusted = self.trust(exchange).await?;
+        let (rule, job) = choose(&trusted)?;
+        let minter = Minter::from(rule);
+        let request = self.request(exchange, rule, job, &trusted)?;
+        check(&request, self.settings.max_job_timeout)?;
+        let cap = self.cap_within(rule, exchange.permissions.as_deref()).await?;
+        if minter.paused {
+            return Err(Conflict::TrustRulePaused.into());
+        }
+        let draft = Draft { minter: &minter, project: &trusted.project, request: &request, cap };
+        let protected = draft.protection()?;
+        let dead_at = trusted.claims.dead_at().map_err(refused)? + KNOWN_FOR;
+        let context = self.context(Actor::TrustRule(rule.id), exchange.request);
+        self.transaction(context, async |tx: &mut Tx| {
+            // First of all, and undone with all the rest: of two that bring the same token one waits, and finds it taken.
+            if !assertion::take(tx, trusted.fingerprint, dead_at).await? {
+                return Err(refused("was used before"));
+            }
+            Ok(render(&draft.issue(tx, protected).await?))
+        })
+        .await
+    }
+
+    /// Refuses what the text itself speaks against, then finds the rules that take it.
+    async fn trust(&self, exchange: &IdTokenExchange<'_>) -> Result<Trusted, Refusal> {
+        let now = self.now();
+        let token = Unverified::parse(exchange.token).map_err(refused)?;
+        if token.typ().is_some_and(|typ| !typ.eq_ignore_ascii_case("jwt")) {
+            return Err(refused("is of another type than JWT"));
+        }
+        let issuer = token.claimed_issuer().ok_or_else(|| refused("has no `iss`"))?;
+        let issuer = HttpsUrl::parse(issuer).map_err(|_| refused("has an `iss` that is no issuer's"))?;
+        let expected = Expected { issuer: &issuer, audience: exchange.issuer, alone: true, max_life: MAX_LIFE };
+        token.weigh(&expected, now).map_err(refused)?;
+        let fingerprint = token.fingerprint();
+        let Some((project, rules)) = self.rules(&exchange.trusted_by, &issuer).await? else {
+            return Err(untrusted());
+        };
+        let (claims, signed_by) = self.verify(token, &rules, now).await?;
+        let matches =
+            |rule: &TrustRule| source(rule) == signed_by && rule.claims.match_all(claims::Claims(claims.all()));
+        let rules: Vec<_> = rules.into_iter().filter(matches).collect();
+        if rules.is_empty() { Err(untrusted()) } else { Ok(Trusted { project, rules, claims, fingerprint }) }
+    }
+
+    /// The project that is meant, and its rules that name this issuer.
+    async fn rules(&self, by: &TrustedBy, issuer: &str) -> Result<Option<(Project, Vec<TrustRule>)>, Refusal> {
+        let db = self.db.read();
+        let (key, rules) = match by {
+            TrustedBy::Project(key) => (key.clone(), None),
+            TrustedBy::Rule(id) => {
+                let Some(rule) = trust_rule::by_id(db, *id).await? else { return Ok(None) };
+                (rule.project.to_string(), Some(vec![rule]))
+            }
+        };
+        let Some(project) = project::find(db, &key).await? else { return Ok(None) };
+        let rules = match rules {
+            Some(rules) => rules,
+            None => trust_rule::of_issuer(db, project.id, issuer).await?,
+        };
+        let rules: Vec<_> = rules.into_iter().filter(|rule| &*rule.issuer == issuer).collect();
+        Ok((!rules.is_empty()).then_some((project, rules)))
+    }
+
+    /// The claims, and whose keys the signature holds by.
+    async fn verify(
+        &self,
+        token: Unverified<'_>,
+        rules: &[TrustRule],
+        now: OffsetDateTime,
+    ) -> Result<(Claims, Source), Refusal> {
+        let mut sources = Vec::new();
+        for source in rules.iter().map(source) {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        for source in sources.into_iter().take(MAX_SOURCES) {
+            if let Some(keys) = self.issuer_keys.find(&source, |keys| token.has_key_among(keys), now).await {
+                return token.verify(&keys).map(|claims| (claims, source)).map_err(|_| untrusted());
+            }
+        }
+        Err(untrusted())
+    }
+
+    /// What a runner would have stated.
+    fn request(
+        &self,
+        exchange: &IdTokenExchange<'_>,
+        rule: &TrustRule,
+        job: CiJob,
+        trusted: &Trusted,
+    ) -> Result<Mint, Refusal> {
+        let label =
+            |text: String| Label::parse(text).map_err(|_| refused("names its run or job at too great a length"));
+        let pipeline_key = label(format!("{} {}", rule.issuer, job.run))?;
+        let id = job.job.clone().unwrap_or_else(|| hex(&trusted.fingerprint));
+        let max_secs = u32::try_from(self.settings.max_job_timeout.whole_seconds()).unwrap_or(u32::MAX);
+        Ok(Mint {
+            project: trusted.project.id.to_string(),
+            job_key: label(format!("{pipeline_key} {id}"))?,
+            pipeline_key,
+            pipeline: job.facts(rule.excludes_forks),
+            fork_was_said: true,
+            unprotected_there: job.unprotected,
+            job: JobFacts {
+                name: job.name.map_or_else(|| label(id), Ok)?,
+                environment: job.environment,
+                timeout_secs: rule.max_lifetime_secs.min(max_secs),
+                lease_secs: None,
+            },
+            permissions: exchange.permissions.clone(),
+            audience: exchange.audience.clone(),
+        })
+    }
+
+    /// What is asked for, if the rule allows it; else all that it allows.
+    async fn cap_within(&self, rule: &TrustRule, asked: Option<&[String]>) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(asked) = asked else { return Ok(rule.permissions.clone()) };
+        let wanted = self.at_most("/permissions", asked).await?;
+        let catalogue = self.catalogue_for(rule.permissions.as_deref().unwrap_or_default()).await?;
+        if rule.permissions.as_deref().is_some_and(|cap| !catalogue.known(cap).implies(wanted)) {
+            return Err(Refusal::invalid(
+                "/permissions",
+                "more_than_rule",
+                "more permissions than the trust rule allows",
+            ));
+        }
+        Ok(Some(catalogue.format(wanted)))
+    }
+}
+
+/// Of the rules that match, the oldest that mints for this ref; else the oldest, which then says why not.
+fn choose(trusted: &Trusted) -> Result<(&TrustRule, CiJob), Refusal> {
+    let mut first = None;
+    for rule in &trusted.rules {
+        let job = CiJob::read(rule.ci, claims::Claims(trusted.claims.all()))
+            .map_err(|unreadable| refused(format!("does not tell its job: {unreadable}")))?;
+        let facts = job.facts(rule.excludes_forks);
+        let mints = !rule.paused && (rule.protected || !facts.is_protected(&trusted.project.protected_refs));
+        if mints {
+            return Ok((rule, job));
+        }
+        first.get_or_insert((rule, job));
+    }
+    first.ok_or_else(untrusted)
+}
+
+fn source(rule: &TrustRule) -> Source {
+    Source { issuer: rule.issuer.to_string(), jwks_uri: rule.jwks_uri.as_deref().map(str::to_owned) }
+}
+
+/// The one answer for what no rule takes: there is no such project or rule, none names the issuer, its keys are not to be had, the
+/// signature does not hold, or the claims do not match.
+fn untrusted() -> Refusal {
+    refused("is taken by no trust rule of that project, or not under that client id")
+}
+
+fn refused(why: impl Display) -> Refusal {
+    Refusal::BadIdToken(why.to_string())
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
