@@ -30,6 +30,16 @@ class Server:
             self.stop()
             raise
 
+    def over_tls(self, it):
+        """A second replica whose listener speaks TLS, for as long as the row: where it answers, and the certificate to trust."""
+        certificate, key, port = it.folder / "cert.pem", it.folder / "key.pem", it.free_port()
+        made = ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        must(["openssl", "req", "-x509", *curve, *made, "-keyout", key, "-out", certificate], timeout=30)
+        tls = ["--tls-cert-file", certificate, "--tls-key-file", key]
+        it.start([self.binary, "serve", "--listen", f"127.0.0.1:{port}", *tls], port=port, env=self._env)
+        return f"127.0.0.1:{port}", certificate
+
     def _listening(self):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.daemon.process.poll() is None:

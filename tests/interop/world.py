@@ -59,6 +59,7 @@ class World:
     GRANTED = ["packages:read", "packages:create", "repositories:read", "repositories:create"]
 
     def __init__(self, server, name):
+        self.server = server
         self.url = server.url
         self.issuer = server.issuer
         self.admin = server.admin
@@ -81,6 +82,12 @@ class World:
         if answer.status not in expect:
             raise AssertionError(f"{method} {path}: {answer.status} {answer.body.decode(errors='replace')[:1000]}")
         return answer.json() if answer.body else None
+
+    def rest_text(self, method, path, text, content_type):
+        """One call of the API, as the administrator, with a body that is no JSON."""
+        sent = {"Authorization": f"Bearer {self.admin}", "Content-Type": content_type}
+        answer = http(method, self.url + path, headers=sent, body=text.encode())
+        assert answer.status in (200, 201), (answer.status, answer.body)
 
     def project(self, name, **facts):
         path = f"{self.group}/{name}"
