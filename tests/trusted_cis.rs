@@ -641,4 +641,6 @@ async fn a_mint_is_in_the_audit_history_by_its_rule() {
     let minted =
         events["items"].as_array().unwrap().iter().find(|event| event["action"] == "job_token.minted").unwrap();
     assert_eq!((&minted["actor_kind"], &minted["actor_id"]), (&json!("trust_rule"), &json!(trusting.rule)));
+    assert_eq!(minted["after"]["id_token_subject"], "repo:acme/web:ref:refs/heads/main");
+    assert_eq!(minted["after"]["protected"], true);
 }

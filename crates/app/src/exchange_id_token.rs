@@ -72,7 +72,9 @@ impl App {
         if minter.paused {
             return Err(Conflict::TrustRulePaused.into());
         }
-        let draft = Draft { minter: &minter, project: &trusted.project, request: &request, cap };
+        let subject = trusted.claims.text("sub").filter(|subject| Label::parse(*subject).is_ok());
+        let draft =
+            Draft { minter: &minter, project: &trusted.project, request: &request, cap, id_token_subject: subject };
         let protected = draft.protection()?;
         let dead_at = trusted.claims.dead_at().map_err(refused)? + KNOWN_FOR;
         let context = self.context(Actor::TrustRule(rule.id), exchange.request);
