@@ -19,16 +19,20 @@ class Server:
         env = {name: "" for name in os.environ if name.startswith("JOBPASS_")}
         for name in env:
             os.environ.pop(name)
-        self._env = {"DATABASE_URL": database, "JOBPASS_DATA_DIR": str(folder / "data")}
+        self.env = {"DATABASE_URL": database, "JOBPASS_DATA_DIR": str(folder / "data")}
         self.version = must([binary, "--version"], timeout=10).split()[-1]
-        self.daemon = Daemon([binary, "serve", "--listen", "127.0.0.1:0"], log=folder / "jobpass.log", env=self._env)
+        self.daemon = Daemon(self.command("127.0.0.1:0"), log=folder / "jobpass.log", env=self.env)
         try:
             self.url = self._listening()
             self.issuer = self.url
-            self.admin = must([binary, "bootstrap-admin"], env=self._env, timeout=30).strip()
+            self.admin = must([binary, "bootstrap-admin"], env=self.env, timeout=30).strip()
         except BaseException:
             self.stop()
             raise
+
+    def command(self, listen, *arguments):
+        """Starts a server on the database of this one; with `env`, it is a replica."""
+        return [self.binary, "serve", "--listen", listen, *arguments]
 
     def _listening(self):
         deadline = time.monotonic() + 60

@@ -59,6 +59,7 @@ class World:
     GRANTED = ["packages:read", "packages:create", "repositories:read", "repositories:create"]
 
     def __init__(self, server, name):
+        self.server = server
         self.url = server.url
         self.issuer = server.issuer
         self.admin = server.admin
