@@ -16,6 +16,8 @@ from processes import Failed, must, run
 # A package whose registry is slow is not waited for longer than this.
 PATIENCE = 300
 
+_ROOT = Path(__file__).resolve().parents[2]
+
 
 class Refused(Exception):
     """The registry was there, and the package could not be had."""
@@ -31,6 +33,10 @@ class Installed:
 
     version: str
     path: Path
+
+    def on_path(self):
+        """A PATH on which its own programs come first."""
+        return f"{self.path / 'bin'}:{os.environ.get('PATH', '')}"
 
     def program(self, name):
         for folder in (self.path / "bin", self.path / "node_modules/.bin"):
@@ -105,6 +111,24 @@ class Npm:
         name = self.packages[0].rpartition("@")[0]
         version = json.loads((folder / "node_modules" / name / "package.json").read_text())["version"]
         return Installed(version, folder)
+
+
+@dataclass(frozen=True)
+class Here:
+    """A Rust tool, which this project cannot be built without, as it is used for that."""
+
+    tool: str
+
+    def install(self, _cache):
+        found = run(["rustup", "which", self.tool], timeout=30, cwd=_ROOT) if shutil.which("rustup") else None
+        path = found.stdout.strip() if found and found.returncode == 0 else shutil.which(self.tool)
+        if path is None:
+            raise Refused(f"there is no {self.tool} here")
+        return Installed(must([path, "--version"], timeout=30).split()[1], Path(path).parent.parent)
+
+
+def here(tool):
+    return Here(tool)
 
 
 def apt(*names):

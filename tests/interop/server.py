@@ -7,6 +7,15 @@ import time
 from processes import Daemon, Failed, must
 
 
+def self_signed(it):
+    """A certificate for loopback that vouches for itself, and its key: two files in the row's folder."""
+    certificate, key = it.folder / "cert.pem", it.folder / "key.pem"
+    made = ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    must(["openssl", "req", "-x509", *curve, *made, "-keyout", key, "-out", certificate], timeout=30)
+    return certificate, key
+
+
 class Server:
     """`url` is where it answers, `issuer` what it calls itself, `admin` an administrator's token."""
 
@@ -19,20 +28,27 @@ class Server:
         env = {name: "" for name in os.environ if name.startswith("JOBPASS_")}
         for name in env:
             os.environ.pop(name)
-        self.env = {"DATABASE_URL": database, "JOBPASS_DATA_DIR": str(folder / "data")}
+        self._env = {"DATABASE_URL": database, "JOBPASS_DATA_DIR": str(folder / "data")}
         self.version = must([binary, "--version"], timeout=10).split()[-1]
-        self.daemon = Daemon(self.command("127.0.0.1:0"), log=folder / "jobpass.log", env=self.env)
+        self.daemon = Daemon([binary, "serve", "--listen", "127.0.0.1:0"], log=folder / "jobpass.log", env=self._env)
         try:
             self.url = self._listening()
             self.issuer = self.url
-            self.admin = must([binary, "bootstrap-admin"], env=self.env, timeout=30).strip()
+            self.admin = must([binary, "bootstrap-admin"], env=self._env, timeout=30).strip()
         except BaseException:
             self.stop()
             raise
 
-    def command(self, listen, *arguments):
-        """Starts a server on the database of this one; with `env`, it is a replica."""
-        return [self.binary, "serve", "--listen", listen, *arguments]
+    def replica(self, it, *arguments):
+        """A second server on this one's database, with settings of its own, for as long as the row: where it answers."""
+        port = it.free_port()
+        it.start([self.binary, "serve", "--listen", f"127.0.0.1:{port}", *arguments], port=port, env=self._env)
+        return f"127.0.0.1:{port}"
+
+    def over_tls(self, it):
+        """One whose listener speaks TLS: where it answers, and the certificate to trust."""
+        certificate, key = self_signed(it)
+        return self.replica(it, "--tls-cert-file", certificate, "--tls-key-file", key), certificate
 
     def _listening(self):
         deadline = time.monotonic() + 60

@@ -5,6 +5,7 @@ import driving
 from packages import apt, pip
 from processes import must
 from row import row
+from server import self_signed
 from world import quoted
 
 
@@ -12,22 +13,16 @@ from world import quoted
 def authlib_trusted(it):
     world, folder = it.world, it.folder
     python = it.kit[0].program("python")
-    must(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=ci"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        timeout=30,
-    )
+    certificate, _ = self_signed(it)
     must(["openssl", "genrsa", "-out", folder / "signing.pem", "2048"], timeout=60)
     port = it.free_port()
     it.start([python, "-B", driving.DRIVERS / "another_ci.py", folder, port], port=port)
     ci = f"https://127.0.0.1:{port}"
     rule = {"name": "ci", "issuer": ci, "ci": "github", "claims": {"repository_id": ["42"]}, "protected": True}
     rule = world.rest("POST", f"/v1/projects/{quoted(world.source)}/trust-rules", rule)
-    port = it.free_port()
-    arguments = ["--issuer-ca-file", folder / "cert.pem", "--allowed-issuer-networks", "127.0.0.0/8"]
-    it.start(world.server.command(f"127.0.0.1:{port}", *arguments), port=port, env=world.server.env)
+    address = world.server.replica(it, "--issuer-ca-file", certificate, "--allowed-issuer-networks", "127.0.0.0/8")
     asked = {
-        "url": f"http://127.0.0.1:{port}",
+        "url": f"http://{address}",
         "ci": ci,
         "folder": str(folder),
         "rule": rule["id"],
