@@ -7,12 +7,13 @@ import time
 from processes import Daemon, Failed, must
 
 
-def self_signed(it):
+def self_signed(it, *extensions):
     """A certificate for loopback that vouches for itself, and its key: two files in the row's folder."""
     certificate, key = it.folder / "cert.pem", it.folder / "key.pem"
     made = ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    must(["openssl", "req", "-x509", *curve, *made, "-keyout", key, "-out", certificate], timeout=30)
+    more = [word for extension in extensions for word in ("-addext", extension)]
+    must(["openssl", "req", "-x509", *curve, *made, *more, "-keyout", key, "-out", certificate], timeout=30)
     return certificate, key
 
 

@@ -33,7 +33,8 @@ const MAX_SOURCES: usize = 4;
 pub enum TrustedBy {
     /// Those of a project, by path or id.
     Project(String),
-    Rule(TrustRuleId),
+    /// One, which is of this project where one is named, too.
+    Rule(TrustRuleId, Option<String>),
 }
 
 #[derive(Clone, Debug)]
@@ -115,9 +116,9 @@ impl App {
         let db = self.db.read();
         let (key, rules) = match by {
             TrustedBy::Project(key) => (key.clone(), None),
-            TrustedBy::Rule(id) => {
+            TrustedBy::Rule(id, named) => {
                 let Some(rule) = trust_rule::by_id(db, *id).await? else { return Ok(None) };
-                (rule.project.to_string(), Some(vec![rule]))
+                (named.clone().unwrap_or_else(|| rule.project.to_string()), Some(vec![rule]))
             }
         };
         let Some(project) = project::find(db, &key).await? else { return Ok(None) };
@@ -125,7 +126,8 @@ impl App {
             Some(rules) => rules,
             None => trust_rule::of_issuer(db, project.id, issuer).await?,
         };
-        let rules: Vec<_> = rules.into_iter().filter(|rule| &*rule.issuer == issuer).collect();
+        let meant = |rule: &TrustRule| rule.project == project.id && &*rule.issuer == issuer;
+        let rules: Vec<_> = rules.into_iter().filter(meant).collect();
         Ok((!rules.is_empty()).then_some((project, rules)))
     }
 

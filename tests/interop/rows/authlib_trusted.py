@@ -13,7 +13,8 @@ from world import quoted
 def authlib_trusted(it):
     world, folder = it.world, it.folder
     python = it.kit[0].program("python")
-    certificate, _ = self_signed(it)
+    # rustls takes no authority's certificate from a server.
+    certificate, _ = self_signed(it, "basicConstraints=critical,CA:FALSE")
     must(["openssl", "genrsa", "-out", folder / "signing.pem", "2048"], timeout=60)
     port = it.free_port()
     it.start([python, "-B", driving.DRIVERS / "another_ci.py", folder, port], port=port)
