@@ -48,10 +48,7 @@ migrate := for file in migrations/[0-9]*.sql; do \
 	  psql -qX -v ON_ERROR_STOP=1 -1 -f "$$file" "$$JOBPASS_TEST_DATABASE_URL" >/dev/null || exit; done
 
 schema: install ## Regenerate migrations/schema.sql, the whole schema as it is now
-	@scripts/with-postgres.sh sh -c '$(migrate); \
-	  pg_dump --schema-only --no-owner --no-privileges "$$JOBPASS_TEST_DATABASE_URL" >migrations/schema.sql.new'
-	@grep -Ev '^(--|SET |SELECT pg_catalog|\\)' migrations/schema.sql.new | cat -s >migrations/schema.sql
-	@rm migrations/schema.sql.new
+	@UPDATE_GOLDEN=1 scripts/with-postgres.sh cargo test --locked --quiet -p jobpass --test main schema_sql_is_the_whole_schema
 
 openapi: ## Regenerate openapi/openapi.json
 	@cargo build --locked --quiet --bin jobpass

@@ -173,6 +173,14 @@ CREATE TABLE public.ceilings (
     CONSTRAINT ceilings_side_check CHECK ((side = ANY (ARRAY['target'::text, 'source'::text])))
 );
 
+CREATE TABLE public.client_keys (
+    runner_id uuid,
+    service_id uuid,
+    keys jsonb NOT NULL,
+    CONSTRAINT client_keys_list CHECK (((jsonb_typeof(keys) = 'array'::text) AND ((jsonb_array_length(keys) >= 1) AND (jsonb_array_length(keys) <= 8)))),
+    CONSTRAINT client_keys_one_owner CHECK ((num_nonnulls(runner_id, service_id) = 1))
+);
+
 CREATE TABLE public.grant_needs (
     grant_id uuid NOT NULL,
     last_needed_at timestamp with time zone NOT NULL
@@ -401,6 +409,18 @@ CREATE TABLE public.route_tables (
     CONSTRAINT route_tables_version_check CHECK ((version > 0))
 );
 
+CREATE TABLE public.runner_access_tokens (
+    id uuid NOT NULL,
+    hash bytea NOT NULL,
+    runner_id uuid NOT NULL,
+    secret_id uuid,
+    kid text,
+    expires_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT runner_access_tokens_hash_check CHECK ((octet_length(hash) = 32)),
+    CONSTRAINT runner_access_tokens_one_proof CHECK ((num_nonnulls(secret_id, kid) = 1))
+);
+
 CREATE TABLE public.runners (
     id uuid NOT NULL,
     name text NOT NULL,
@@ -563,6 +583,12 @@ ALTER TABLE ONLY public.audit_events
 ALTER TABLE ONLY public.ceilings
     ADD CONSTRAINT ceilings_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.client_keys
+    ADD CONSTRAINT client_keys_runner_key UNIQUE (runner_id);
+
+ALTER TABLE ONLY public.client_keys
+    ADD CONSTRAINT client_keys_service_key UNIQUE (service_id);
+
 ALTER TABLE ONLY public.grant_needs
     ADD CONSTRAINT grant_needs_pkey PRIMARY KEY (grant_id);
 
@@ -625,6 +651,12 @@ ALTER TABLE ONLY public.route_tables
 
 ALTER TABLE ONLY public.route_tables
     ADD CONSTRAINT route_tables_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.runner_access_tokens
+    ADD CONSTRAINT runner_access_tokens_hash_key UNIQUE (hash);
+
+ALTER TABLE ONLY public.runner_access_tokens
+    ADD CONSTRAINT runner_access_tokens_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_pkey PRIMARY KEY (id);
@@ -710,6 +742,12 @@ CREATE INDEX memberships_project_idx ON public.memberships USING btree (project_
 
 CREATE INDEX projects_group_idx ON public.projects USING btree (group_id);
 
+CREATE INDEX runner_access_tokens_expires_idx ON public.runner_access_tokens USING btree (expires_at);
+
+CREATE INDEX runner_access_tokens_runner_idx ON public.runner_access_tokens USING btree (runner_id);
+
+CREATE INDEX runner_access_tokens_secret_idx ON public.runner_access_tokens USING btree (secret_id);
+
 CREATE INDEX runners_group_idx ON public.runners USING btree (group_id);
 
 CREATE INDEX runners_project_idx ON public.runners USING btree (project_id);
@@ -748,6 +786,12 @@ ALTER TABLE ONLY public.ceilings
 ALTER TABLE ONLY public.ceilings
     ADD CONSTRAINT ceilings_project_fkey FOREIGN KEY (project_id) REFERENCES public.projects(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.client_keys
+    ADD CONSTRAINT client_keys_runner_fkey FOREIGN KEY (runner_id) REFERENCES public.runners(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.client_keys
+    ADD CONSTRAINT client_keys_service_fkey FOREIGN KEY (service_id) REFERENCES public.services(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.grants
     ADD CONSTRAINT grants_group_fkey FOREIGN KEY (group_id) REFERENCES public.groups(id) ON DELETE CASCADE;
 
@@ -780,6 +824,12 @@ ALTER TABLE ONLY public.pipelines
 
 ALTER TABLE ONLY public.projects
     ADD CONSTRAINT projects_group_fkey FOREIGN KEY (group_id) REFERENCES public.groups(id);
+
+ALTER TABLE ONLY public.runner_access_tokens
+    ADD CONSTRAINT runner_access_tokens_runner_fkey FOREIGN KEY (runner_id) REFERENCES public.runners(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.runner_access_tokens
+    ADD CONSTRAINT runner_access_tokens_secret_fkey FOREIGN KEY (secret_id) REFERENCES public.secrets(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.runners
     ADD CONSTRAINT runners_group_fkey FOREIGN KEY (group_id) REFERENCES public.groups(id);

@@ -259,6 +259,12 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "service_create" => call("/v1/services").json(json!({ "name": "s" })),
         "service_read" | "service_delete" => call(format!("/v1/services/{}", make.service().await)),
         "service_update" => call(format!("/v1/services/{}", make.service().await)).json(json!({ "paused": true })),
+        "runner_keys_read" | "runner_keys_delete" => call(format!("/v1/runners/{}/jwks", make.runner().await)),
+        "runner_keys_put" => call(format!("/v1/runners/{}/jwks", make.runner().await)).if_match().json(public_keys()),
+        "service_keys_read" | "service_keys_delete" => call(format!("/v1/services/{}/jwks", make.service().await)),
+        "service_keys_put" => {
+            call(format!("/v1/services/{}/jwks", make.service().await)).if_match().json(public_keys())
+        }
         "service_secret_list" => call(format!("/v1/services/{}/secrets", make.service().await)),
         "service_secret_create" => call(format!("/v1/services/{}/secrets", make.service().await)).json(json!({})),
         "service_secret_delete" => call(make.secret(&format!("services/{}", make.service().await)).await),
@@ -322,6 +328,12 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
         "readyz" => call("/readyz"),
         _ => return None,
     })
+}
+
+/// The public key of RFC 8037, appendix A.2.
+fn public_keys() -> Value {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    json!({ "keys": [{ "kty": "OKP", "kid": "one", "crv": "Ed25519", "x": x }] })
 }
 
 /// The credential of each kind of caller; a job token of its own for each call.

@@ -131,6 +131,7 @@ async fn rfc7519_4_1_3_an_id_token_names_whom_it_is_for() {
     {
         assert_error(exchange(&world, &subject, &[bad]).await, "invalid_target");
     }
+    assert_error(exchange(&world, &subject, &[("audience", VAULT), ("audience", "second")]).await, "invalid_target");
     // Nobody here may take one of our own for a foreign one.
     assert_error(exchange(&world, &subject, &[("audience", &world.server.url)]).await, "invalid_target");
 }

@@ -17,17 +17,27 @@ async fn rfc8414_3_2_the_metadata_in_full() {
     assert_eq!(reply.header("content-type"), "application/json");
     let mut told = reply.json;
     let scopes = told.as_object_mut().unwrap().remove("scopes_supported").unwrap();
+    // Never `none`, and nothing symmetric.
+    let algorithms =
+        json!(["ES256", "ES384", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"]);
     let expected = json!({
         "issuer": "https://ci.example.com",
         "jwks_uri": "https://ci.example.com/oauth/jwks",
         "token_endpoint": "https://ci.example.com/oauth/token",
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint": "https://ci.example.com/oauth/introspect",
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "Bearer"],
+        "introspection_endpoint_auth_methods_supported": ["Bearer", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint": "https://ci.example.com/oauth/revoke",
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "response_types_supported": ["none"],
-        "grant_types_supported": ["urn:ietf:params:oauth:grant-type:token-exchange", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+        "grant_types_supported": [
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        ],
         "authorization_details_types_supported": ["jobpass_project"],
         "service_documentation": "https://ci.example.com/docs/",
     });

@@ -103,6 +103,17 @@ async fn rfc8693_2_2_2_a_target_that_is_no_uri_or_not_the_tokens_is_an_invalid_t
         assert_error(exchange(&world, subject, &[("audience", target)]).await, "invalid_target");
         assert_error(exchange(&world, subject, &[("resource", target)]).await, "invalid_target");
     }
+    // RFC 8707 lets it come more than once; one that cannot be spoils them all.
+    for both in [("https://a.example", "https://c.example"), ("https://a.example", "no uri")] {
+        assert_error(exchange(&world, subject, &[("resource", both.0), ("resource", both.1)]).await, "invalid_target");
+    }
+    let both = [("resource", "https://a.example"), ("resource", "https://b.example")];
+    let kept = exchange(&world, subject, &both).await.expect(200).text_at("/access_token");
+    let shown = world.server.get("/v1/job-tokens/self", &kept).await.expect(200);
+    assert_eq!(shown.json["token"]["audience"], json!(["https://a.example", "https://b.example"]));
+    let many: Vec<_> = (0..9).map(|n| format!("https://a.example/{n}")).collect();
+    let many: Vec<_> = many.iter().map(|target| ("resource", target.as_str())).collect();
+    assert_error(exchange(&world, subject, &many).await, "invalid_target");
     let narrowed = exchange(&world, subject, &[("resource", "https://a.example")]).await.expect(200);
     let shown = world.server.get("/v1/job-tokens/self", &narrowed.text_at("/access_token")).await.expect(200);
     assert_eq!(shown.json["token"]["audience"], json!(["https://a.example"]));
@@ -151,7 +162,7 @@ async fn rfc6749_3_2_the_token_endpoint_takes_post_only() {
 #[tokio::test]
 async fn rfc6749_5_2_an_unknown_grant_type_is_unsupported() {
     let world = World::new().await;
-    for grant in ["client_credentials", "password", "refresh_token", "authorization_code", "x"] {
+    for grant in ["implicit", "password", "refresh_token", "authorization_code", "x"] {
         assert_error(world.server.form(TOKEN, None, &[("grant_type", grant)]).await, "unsupported_grant_type");
     }
 }

@@ -3,6 +3,7 @@
 mod exchange;
 pub(crate) mod issuer;
 pub(crate) mod process;
+pub(crate) mod signer;
 pub(crate) mod tls;
 mod wire;
 mod world;
@@ -145,7 +146,7 @@ impl Server {
 
     /// A second replica.
     pub(crate) async fn beside(other: &Server) -> Server {
-        Server::start_at(Arc::clone(&other.db), other.clock.clone(), |_| {}).await
+        Server::beside_with(other, |_| {}).await
     }
 
     /// A second replica with settings of its own.

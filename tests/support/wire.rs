@@ -1,6 +1,7 @@
 //! A wire between a server and its database.
 
 use super::{Server, test_db};
+use jobpass::Settings;
 use sqlx::postgres::PgConnectOptions;
 use std::path::PathBuf;
 use tokio::io::copy_bidirectional;
@@ -16,12 +17,20 @@ pub(crate) struct Wire {
 impl Wire {
     /// A server on a database of its own, and the wire between the two.
     pub(crate) async fn before_a_server() -> (Server, Wire) {
+        Wire::before_a_server_with(|_| {}).await
+    }
+
+    pub(crate) async fn before_a_server_with(change: impl FnOnce(&mut Settings)) -> (Server, Wire) {
         let db = test_db().await;
         let options = db.options();
         let wire = Wire::to(&options).await;
         let (user, database) = (options.get_username(), options.get_database().unwrap());
         let url = format!("postgres://{user}@127.0.0.1:{}/{database}", wire.port);
-        (Server::start_on(db, |settings| settings.database.database_url = Some(url)).await, wire)
+        let change = |settings: &mut Settings| {
+            settings.database.database_url = Some(url);
+            change(settings);
+        };
+        (Server::start_on(db, change).await, wire)
     }
 
     async fn to(database: &PgConnectOptions) -> Wire {

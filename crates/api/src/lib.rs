@@ -4,6 +4,7 @@
 mod authorize;
 mod catalogue;
 mod ceiling;
+mod client_key;
 mod configuration;
 mod explain;
 mod forward_auth;
@@ -22,6 +23,7 @@ mod usage;
 pub use authorize::*;
 pub use catalogue::*;
 pub use ceiling::*;
+pub use client_key::*;
 pub use configuration::*;
 pub use explain::*;
 pub use forward_auth::*;

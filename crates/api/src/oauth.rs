@@ -81,12 +81,14 @@ pub struct OAuthError {
     pub error_description: String,
 }
 
-/// RFC 8693, section 2.2.1.
+/// RFC 6749, section 5.1, and RFC 8693, section 2.2.1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     pub access_token: SecretText,
-    pub issued_token_type: String,
+    /// Of a token exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<String>,
     pub token_type: String,
     pub expires_in: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,10 +106,13 @@ pub struct Metadata {
     pub jwks_uri: String,
     pub token_endpoint: String,
     pub token_endpoint_auth_methods_supported: Vec<String>,
+    pub token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     pub introspection_endpoint: String,
     pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    pub introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     pub revocation_endpoint: String,
     pub revocation_endpoint_auth_methods_supported: Vec<String>,
+    pub revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
     pub response_types_supported: Vec<String>,
     pub grant_types_supported: Vec<String>,
     pub scopes_supported: Vec<String>,

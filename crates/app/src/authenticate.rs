@@ -2,6 +2,7 @@
 //! kind is told so before anything is looked up for it.
 
 use crate::{App, Refusal};
+use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ids::{JobTokenId, ServiceId, UserTokenId};
 use jobpass_domain::job_token::{JobToken, TokenInfo};
@@ -25,6 +26,7 @@ pub struct Person {
 #[derive(Clone, Debug)]
 pub struct RunnerCaller {
     pub runner: Runner,
+    pub proof: RunnerProof,
     pub request: Uuid,
 }
 
@@ -65,8 +67,9 @@ impl App {
 
     pub async fn runner(&self, text: &str, request: Uuid) -> Result<RunnerCaller, Refusal> {
         let parsed = self.expect_kind(text, Kind::Runner).await?;
-        let runner = caller::runner(self.db.read(), parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
-        Ok(RunnerCaller { runner, request })
+        let found = caller::runner(self.db.read(), parsed.hash, self.now()).await?;
+        let (runner, proof) = found.ok_or(Refusal::BadCredential)?;
+        Ok(RunnerCaller { runner, proof, request })
     }
 
     /// `client_id`: what came with the secret; `None` for a secret presented as Bearer.
@@ -117,7 +120,7 @@ impl App {
 }
 
 /// A client id as it was issued: 32 lower-case hexadecimal digits.
-fn client(text: &str) -> Option<ServiceId> {
+pub(crate) fn client(text: &str) -> Option<ServiceId> {
     let id = Uuid::try_parse(text).ok()?;
     (id.simple().to_string() == text).then_some(ServiceId(id))
 }

@@ -23,6 +23,11 @@ const MIN_RSA: usize = 256;
 /// The most keys of a set that are tried.
 pub(crate) const MAX_KEYS: usize = 64;
 
+/// The algorithms that are taken, each from keys that are for it (RFC 7518, section 3.1; RFC 8037; RFC 9864): never `none`, and
+/// nothing symmetric.
+pub const SIGNING_ALGORITHMS: [&str; 10] =
+    ["ES256", "ES384", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
+
 /// Why a text is not taken; told to whoever presented it, so it repeats nothing of the text.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum BadJwt {
@@ -44,9 +49,6 @@ pub(crate) enum BadJwt {
     Issuer,
     #[error("is not meant for this issuer")]
     Audience,
-    #[error("is of another subject")]
-    #[expect(dead_code, reason = "what `private_key_jwt` will ask")]
-    Subject,
     #[error("has expired")]
     Expired,
     #[error("is not valid yet")]
@@ -122,7 +124,6 @@ impl<'t> Unverified<'t> {
     }
 
     /// Who it claims to speak of; the same holds.
-    #[expect(dead_code, reason = "what `private_key_jwt` will ask")]
     pub(crate) fn claimed_subject(&self) -> Option<&str> {
         self.claims.text("sub")
     }
@@ -130,7 +131,7 @@ impl<'t> Unverified<'t> {
     /// Its claims, if one of these keys signed it.
     pub(crate) fn verify(self, keys: &JwkSet) -> Result<Claims, BadJwt> {
         let key = self.key(keys)?;
-        let algorithm = algorithm_of(key).filter(|name| named(*name) == self.header.alg).ok_or(BadJwt::Algorithm)?;
+        let algorithm = algorithm_of(key).filter(|one| is_named(*one, &self.header.alg)).ok_or(BadJwt::Algorithm)?;
         let decoding = DecodingKey::from_jwk(key).map_err(|_| BadJwt::Algorithm)?;
         match crypto::verify(self.signature, self.signed.as_bytes(), &decoding, algorithm) {
             Ok(true) => Ok(self.claims),
@@ -139,10 +140,10 @@ impl<'t> Unverified<'t> {
     }
 
     /// The key that it names; or, where it names none, the only one that could have signed it.
-    fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
+    pub(crate) fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
         let mut candidates = keys.keys.iter().take(MAX_KEYS).filter(|key| match &self.header.kid {
             Some(kid) => key.common.key_id.as_ref() == Some(kid),
-            None => algorithm_of(key).is_some_and(|algorithm| named(algorithm) == self.header.alg),
+            None => algorithm_of(key).is_some_and(|algorithm| is_named(algorithm, &self.header.alg)),
         });
         match (candidates.next(), candidates.next()) {
             (Some(only), None) => Ok(only),
@@ -179,8 +180,13 @@ pub(crate) fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
 }
 
 /// As it stands in a header (RFC 7518, section 3.1).
-fn named(algorithm: Algorithm) -> String {
+pub(crate) fn named(algorithm: Algorithm) -> String {
     format!("{algorithm:?}")
+}
+
+/// The one `EdDSA` that is taken has two names.
+fn is_named(algorithm: Algorithm, name: &str) -> bool {
+    named(algorithm) == name || (algorithm == Algorithm::EdDSA && name == "Ed25519")
 }
 
 fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, BadJwt> {

@@ -65,7 +65,7 @@ impl App {
     }
 
     /// A runner's are for whoever manages the runner; a service's for administrators.
-    async fn may_rotate(&self, person: &Person, owner: SecretOwner) -> Result<(), Refusal> {
+    pub(crate) async fn may_rotate(&self, person: &Person, owner: SecretOwner) -> Result<(), Refusal> {
         match owner {
             SecretOwner::Runner(id) => self.find_runner(person, id).await.map(drop),
             SecretOwner::Service(id) if person.user.administrator => self.find_service(id).await.map(drop),
@@ -75,7 +75,7 @@ impl App {
 }
 
 /// The owner's row, held, so that two who rotate at once are one after the other; answers where it lives.
-async fn hold(tx: &mut Tx, person: &Person, owner: SecretOwner) -> Result<Place, Refusal> {
+pub(crate) async fn hold(tx: &mut Tx, person: &Person, owner: SecretOwner) -> Result<Place, Refusal> {
     match owner {
         SecretOwner::Runner(id) => {
             let runner = runner::lock(tx, id).await?.ok_or(Refusal::NotFound)?;

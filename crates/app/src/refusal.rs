@@ -56,6 +56,9 @@ pub enum Conflict {
         limit: i64,
     },
     TwoLiveSecrets,
+    TooManyAccessTokens {
+        limit: i64,
+    },
     TooManyTrustRules {
         limit: i64,
     },
@@ -83,6 +86,8 @@ pub enum Refusal {
     NoCredential,
     /// A credential that is unknown, expired or revoked.
     BadCredential,
+    /// An assertion that its client did sign, and that is not taken all the same: why, in words that continue "the assertion".
+    BadAssertion(String),
     /// An ID token of another CI that is not taken: why, in words that continue "the ID token" and repeat nothing of it.
     BadIdToken(String),
     /// A live credential of the wrong kind.

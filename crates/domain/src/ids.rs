@@ -52,6 +52,8 @@ ids! {
     ServiceId,
     /// One of the live secrets of a runner or a service.
     SecretId,
+    /// A short-lived token of a runner.
+    AccessTokenId,
     PipelineId,
     JobId,
     JobTokenId,

@@ -1,12 +1,14 @@
 //! The types and rules of Jobpass. No I/O, no clock and no async here: whoever calls brings the
 //! facts, the time and the random bytes, and carries the answer away.
 
+pub mod access_token;
 pub mod audit;
 pub mod authorization_detail;
 pub mod catalogue;
 pub mod ceiling;
 pub mod claim_map;
 pub mod claims;
+pub mod client_key;
 pub mod decision;
 pub mod explain;
 pub mod forward_auth;

@@ -95,6 +95,9 @@ fn refusal_row(refusal: &Refusal) -> Row {
         Refusal::BadCredential => {
             row(S::UNAUTHORIZED, "bad_credential", "The credential is unknown, expired or revoked")
         }
+        Refusal::BadAssertion(why) => {
+            row(S::UNAUTHORIZED, "bad_assertion", "The assertion is not taken").detail(format!("the assertion {why}"))
+        }
         Refusal::BadIdToken(why) => row(S::UNAUTHORIZED, "bad_id_token", "The ID token is not taken").detail(why),
         Refusal::WrongCaller { needs } => row(S::FORBIDDEN, "wrong_caller", "Another kind of caller is needed here")
             .detail(format!("this is for {needs}")),
@@ -166,6 +169,10 @@ fn conflict_row(conflict: &Conflict) -> Row {
         Conflict::TooManyTrustRules { limit } => {
             row("too_many_trust_rules", "The project has too many trust rules").detail(format!("at most {limit}"))
         }
+        Conflict::TooManyAccessTokens { limit } => {
+            row("too_many_access_tokens", "The runner has too many live access tokens")
+                .detail(format!("at most {limit}"))
+        }
         Conflict::TooManyGrants { limit, count } => {
             row("too_many_grants", "Too many grants here").detail(format!("{count}; at most {limit}"))
         }
@@ -215,7 +222,9 @@ impl Denied {
         match self {
             Denied::Refused(Refusal::NoCredential) => Some("Bearer realm=\"jobpass\""),
             Denied::UnclearCredential(_) => Some("Bearer realm=\"jobpass\", error=\"invalid_request\""),
-            Denied::Refused(Refusal::BadCredential) => Some("Bearer realm=\"jobpass\", error=\"invalid_token\""),
+            Denied::Refused(Refusal::BadCredential | Refusal::BadAssertion(_)) => {
+                Some("Bearer realm=\"jobpass\", error=\"invalid_token\"")
+            }
             Denied::Refused(Refusal::WrongCaller { .. } | Refusal::ReadOnly) => {
                 Some("Bearer realm=\"jobpass\", error=\"insufficient_scope\"")
             }

@@ -1,6 +1,7 @@
 //! From the domain's values to the wire.
 
 mod catalogue;
+mod client_key;
 mod explain;
 mod registry;
 mod rule;
@@ -8,6 +9,7 @@ mod token;
 mod usage;
 
 pub(crate) use catalogue::*;
+pub(crate) use client_key::*;
 pub(crate) use explain::*;
 pub(crate) use registry::*;
 pub(crate) use rule::*;

@@ -11,9 +11,9 @@ use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
-    audit_event::*, authorize::*, catalogue::*, ceiling::*, configuration::*, explain::*, grant::*, group::*,
-    health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*, secret::*,
-    service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
+    group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*,
+    secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -54,12 +54,14 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(runner_read, runner_update, runner_delete))
         .routes(routes!(runner_secret_list, runner_secret_create))
         .routes(routes!(runner_secret_delete))
+        .routes(routes!(runner_keys_read, runner_keys_put, runner_keys_delete))
         .routes(routes!(trust_rule_list, trust_rule_create))
         .routes(routes!(trust_rule_read, trust_rule_put, trust_rule_delete))
         .routes(routes!(service_list, service_create))
         .routes(routes!(service_read, service_update, service_delete))
         .routes(routes!(service_secret_list, service_secret_create))
         .routes(routes!(service_secret_delete))
+        .routes(routes!(service_keys_read, service_keys_put, service_keys_delete))
         // keys
         .routes(routes!(signing_keys_read))
         .routes(routes!(signing_keys_rotate))

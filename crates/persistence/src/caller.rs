@@ -2,8 +2,9 @@
 
 use crate::error::parsed;
 use crate::{Result, runner, service};
+use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::forward_auth::DraftForwardAuth;
-use jobpass_domain::ids::{ServiceId, UserId, UserTokenId};
+use jobpass_domain::ids::{AccessTokenId, SecretId, ServiceId, UserId, UserTokenId};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::text::UserName;
@@ -39,21 +40,38 @@ pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<O
     .transpose()
 }
 
-pub async fn runner(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<Option<Runner>> {
-    sqlx::query_as!(
-        runner::Row,
+/// A runner by a secret, or by an access token that it got for one.
+pub async fn runner(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<Option<(Runner, RunnerProof)>> {
+    let row = sqlx::query!(
         r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,
-            r.paused, r.epoch, r.created_at
-         from secrets s join runners r on r.id = s.runner_id
+            r.paused, r.epoch, r.created_at, held.id as "proof!", held.is_secret as "is_secret!", held.expires_at
+         from (select runner_id, id, true as is_secret, expires_at from secrets where hash = $1
+            union all select runner_id, id, false, expires_at from runner_access_tokens where hash = $1) held
+         join runners r on r.id = held.runner_id
          left join groups g on g.id = r.group_id left join projects p on p.id = r.project_id
-         where s.hash = $1 and (s.expires_at is null or s.expires_at > $2)"#,
+         where held.expires_at is null or held.expires_at > $2"#,
         &hash.0[..],
         now
-    )
-    .fetch_optional(db)
-    .await?
-    .map(runner::Row::into_runner)
-    .transpose()
+    );
+    let Some(row) = row.fetch_optional(db).await? else { return Ok(None) };
+    let proof = if row.is_secret {
+        RunnerProof::Secret { id: SecretId(row.proof), expires_at: row.expires_at }
+    } else {
+        RunnerProof::AccessToken(AccessTokenId(row.proof))
+    };
+    let runner = runner::Row {
+        id: row.id,
+        name: row.name,
+        group_id: row.group_id,
+        project_id: row.project_id,
+        scope_path: row.scope_path,
+        protected: row.protected,
+        asserts_actor: row.asserts_actor,
+        paused: row.paused,
+        epoch: row.epoch,
+        created_at: row.created_at,
+    };
+    Ok(Some((runner.into_runner()?, proof)))
 }
 
 /// `id`: the client id that came with the secret; `None` for a secret presented as Bearer.

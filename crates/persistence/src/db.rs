@@ -64,12 +64,13 @@ impl Db {
         Ok(())
     }
 
-    /// Drops what has expired whole: partitions of job tokens, idempotency records, assertions that nobody would take, and
+    /// Drops what has expired whole: partitions of job tokens, idempotency records, runners' access tokens, assertions that nobody would take, and
     /// keys that signed nothing that is left.
     pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("select drop_expired_partitions($1)", now).fetch_one(&self.pool).await?;
         sqlx::query!("delete from idempotency_keys where expires_at <= $1", now).execute(&self.pool).await?;
         sqlx::query!("delete from used_assertions where expires_at <= $1", now).execute(&self.pool).await?;
+        sqlx::query!("delete from runner_access_tokens where expires_at <= $1", now).execute(&self.pool).await?;
         signing_key::drop_over(&self.pool, now).await?;
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! What is kept: SQL, transactions and the embedded PostgreSQL. Rules live in `jobpass-domain`; here
 //! uniqueness and the order of states are constraints, and come back by the name of the constraint.
 
+pub mod access_token;
 pub mod assertion;
 pub mod audit;
 mod authorization_detail;
 pub mod caller;
 pub mod ceiling;
+pub mod client_key;
 mod db;
 pub mod embedded;
 mod error;

@@ -61,16 +61,36 @@ pub async fn delete(tx: &mut Tx, owner: SecretOwner, secret: SecretId) -> Result
     Ok(gone.execute(tx.on()).await?.rows_affected() == 1)
 }
 
-/// Whose a secret is.
+/// Whether the owner still has it.
+pub async fn exists(db: impl PgExecutor<'_>, owner: SecretOwner, secret: SecretId) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from secrets where (runner_id = $1 or service_id = $2) and id = $3) as "found!""#,
+        owner.runner_id(),
+        owner.service_id(),
+        secret.0
+    );
+    Ok(found.fetch_one(db).await?)
+}
+
+/// Whose a secret is, or an access token that was got for one.
 pub async fn owner(db: impl PgExecutor<'_>, hash: TokenHash) -> Result<Option<SecretOwner>> {
-    let found = sqlx::query!("select runner_id, service_id from secrets where hash = $1", &hash.0[..]);
+    let found = sqlx::query!(
+        "select runner_id, service_id from secrets where hash = $1
+         union all select runner_id, null from runner_access_tokens where hash = $1",
+        &hash.0[..]
+    );
     let found = found.fetch_optional(db).await?;
     Ok(found.and_then(|row| SecretOwner::from_ids(row.runner_id, row.service_id)))
 }
 
 /// By hash; answers whose it was.
 pub async fn delete_by_hash(tx: &mut Tx, hash: TokenHash) -> Result<Option<SecretOwner>> {
-    let gone = sqlx::query!("delete from secrets where hash = $1 returning runner_id, service_id", &hash.0[..]);
+    let gone = sqlx::query!(
+        "with tokens as (delete from runner_access_tokens where hash = $1 returning runner_id),
+            secrets as (delete from secrets where hash = $1 returning runner_id, service_id)
+         select runner_id, service_id from secrets union all select runner_id, null from tokens",
+        &hash.0[..]
+    );
     let gone = gone.fetch_optional(tx.on()).await?;
     Ok(gone.and_then(|row| SecretOwner::from_ids(row.runner_id, row.service_id)))
 }

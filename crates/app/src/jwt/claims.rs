@@ -25,7 +25,6 @@ pub(crate) struct Expected<'e> {
 impl Claims {
     /// Refuses what is of another, for another, too old, too new or too long-lived. Times are whole seconds; a `jti` is required,
     /// as each is taken once.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what `private_key_jwt` will ask"))]
     pub(crate) fn check(&self, expected: &Expected<'_>, now: OffsetDateTime) -> Result<(), BadJwt> {
         self.check_but_jti(expected, now)?;
         self.text("jti").filter(|jti| !jti.is_empty()).map(drop).ok_or(BadJwt::Missing("jti"))
@@ -98,8 +97,10 @@ impl Claims {
     fn time(&self, name: &'static str) -> Result<Option<OffsetDateTime>, BadJwt> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_i64().or_else(|| value.as_f64().and_then(whole)).ok_or(BadJwt::Missing(name))?;
-        // What is beyond the year 9999 would only be compared.
-        OffsetDateTime::from_unix_timestamp(seconds).map(Some).map_err(|_| BadJwt::Missing(name))
+        // Of what lies at the end of time no leeway can be given.
+        let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+        let time = time.filter(|time| time.checked_add(LEEWAY).is_some() && time.checked_sub(LEEWAY).is_some());
+        time.map(Some).ok_or(BadJwt::Missing(name))
     }
 }
 

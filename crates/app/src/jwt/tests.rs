@@ -219,6 +219,8 @@ fn rfc7523_3_claims_that_are_asked_for() {
     case("exp", Some(json!("1")), Some(BadJwt::Missing("exp")));
     case("exp", Some(json!(1e300)), Some(BadJwt::Missing("exp")));
     case("exp", Some(json!(i64::MAX)), Some(BadJwt::Missing("exp")));
+    case("exp", Some(json!(253_402_300_799_i64)), Some(BadJwt::Missing("exp")));
+    case("nbf", Some(json!(-377_705_116_800_i64)), Some(BadJwt::Missing("nbf")));
     case("exp", Some(json!(-1)), Some(BadJwt::Expired));
     case("jti", Some(json!("")), Some(BadJwt::Missing("jti")));
 }

@@ -73,6 +73,12 @@ impl OAuthDenied {
         }
     }
 
+    /// An assertion that the client did sign: what is wrong with it is told (RFC 7521, section 4.2.1).
+    fn bad_assertion(why: &str) -> OAuthDenied {
+        let description = format!("the assertion {why}");
+        OAuthDenied { description: description.into(), ..OAuthDenied::invalid_client(false) }
+    }
+
     fn unavailable(
         error: &'static str,
         status: StatusCode,
@@ -102,6 +108,7 @@ impl From<Refusal> for OAuthDenied {
             Refusal::NoCredential | Refusal::BadCredential | Refusal::WrongCaller { .. } => {
                 OAuthDenied::invalid_client(false)
             }
+            Refusal::BadAssertion(why) => OAuthDenied::bad_assertion(&why),
             Refusal::Invalid(faults) if faults.iter().any(|one| one.pointer.starts_with("/authorization_details")) => {
                 OAuthDenied::invalid_authorization_details(
                     "unknown permissions, too many details, or more than the subject token has",

@@ -9,7 +9,10 @@ use jobpass_domain::Secret;
 use std::collections::BTreeMap;
 
 /// The parameters of a form. A value is a secret until it is known not to be one.
-pub(super) struct Form(BTreeMap<String, Secret>);
+pub(super) struct Form(BTreeMap<String, Vec<Secret>>);
+
+/// What may be named more than once (RFC 8707, section 2; RFC 8693, section 2.1).
+const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
 impl Form {
     /// The head of the request, and its form.
@@ -35,16 +38,26 @@ impl Form {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = form_decode(name).ok_or_else(malformed)?;
             let value = form_decode(value).map(Secret::new).ok_or_else(malformed)?;
-            if parameters.insert(name, value).is_some() {
+            let repeatable = REPEATABLE.contains(&name.as_str());
+            let values: &mut Vec<Secret> = parameters.entry(name).or_default();
+            if !values.is_empty() && !repeatable {
                 return Err(OAuthDenied::invalid_request("a parameter is repeated"));
             }
+            values.push(value);
         }
-        parameters.retain(|_, value| !value.expose().is_empty());
+        for values in parameters.values_mut() {
+            values.retain(|value| !value.expose().is_empty());
+        }
         Ok(Form(parameters))
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(Secret::expose)
+        self.all(name).next()
+    }
+
+    /// Of a parameter that may be repeated.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.get(name).into_iter().flatten().map(Secret::expose)
     }
 
     pub(super) fn require(&self, name: &str, missing: &'static str) -> Result<&str, OAuthDenied> {
@@ -70,5 +83,8 @@ mod tests {
         assert!(Form::parse("token=a&token=b").is_err());
         assert!(Form::parse("token=a&token=").is_err());
         assert!(Form::parse("token=%ff").is_err());
+        let targets = Form::parse("resource=a&resource=&resource=b&audience=c").unwrap();
+        assert_eq!(targets.all("resource").collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(targets.all("audience").collect::<Vec<_>>(), ["c"]);
     }
 }

@@ -31,6 +31,9 @@ pub(crate) struct IntrospectionForm {
     permission: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    /// A JWT that the client signed (RFC 7523, section 2.2).
+    client_assertion: Option<String>,
 }
 
 /// What is this token, and what may it do in one project? (services)

@@ -1,5 +1,6 @@
 //! What this authorization server can do: RFC 8414, and OpenID Connect Discovery for whoever verifies ID tokens.
 
+use super::client::METHODS;
 use super::token::GRANTS;
 use crate::etag::{self, Tagged};
 use crate::problem::Denied;
@@ -9,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderValue};
 use jobpass_api::{Metadata, OpenidConfiguration};
-use jobpass_app::ID_TOKEN_CLAIMS;
+use jobpass_app::{ID_TOKEN_CLAIMS, SIGNING_ALGORITHMS};
 use jobpass_domain::signing_key::SigningAlgorithm;
 use serde::Serialize;
 
@@ -48,17 +49,21 @@ pub(crate) async fn openid_configuration(api: Api, headers: HeaderMap) -> Respon
 
 fn metadata(server: &Server) -> Metadata {
     let issuer = &server.config.issuer;
+    let methods = |besides| texts(&[&[besides], &METHODS[..]].concat());
     let catalogue = server.app.catalogue();
     Metadata {
         issuer: issuer.clone(),
         jwks_uri: format!("{issuer}/oauth/jwks"),
         token_endpoint: format!("{issuer}/oauth/token"),
-        token_endpoint_auth_methods_supported: texts(&["none", "client_secret_basic", "client_secret_post"]),
+        token_endpoint_auth_methods_supported: methods("none"),
+        token_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
         introspection_endpoint: format!("{issuer}/oauth/introspect"),
-        introspection_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post", "Bearer"]),
+        introspection_endpoint_auth_methods_supported: methods("Bearer"),
+        introspection_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
         revocation_endpoint: format!("{issuer}/oauth/revoke"),
         // Only introspection may list an access token type here.
-        revocation_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
+        revocation_endpoint_auth_methods_supported: texts(&METHODS),
+        revocation_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
         response_types_supported: texts(&["none"]),
         grant_types_supported: texts(&GRANTS),
         scopes_supported: catalogue.expand(catalogue.everything()),

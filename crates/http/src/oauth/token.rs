@@ -1,27 +1,30 @@
 //! The token endpoint (RFC 6749, section 3.2): which grant is asked for. A client that authenticates besides what the grant
 //! itself proves must do so rightly.
 
+mod client_credentials;
 mod exchange;
 mod id_token;
 mod trusted;
 
 use super::OAuthDenied;
-use super::client::proof;
+use super::client::{Proof, proof};
 use super::form::Form;
 use crate::limit::prove;
-use crate::server::Api;
+use crate::server::{Api, Server};
 use axum::extract::Request;
 use axum::response::Response;
 use jobpass_api::TokenResponse;
+use jobpass_app::RunnerCaller;
 use jobpass_domain::token::Kind;
 
 /// The grants that there are, as metadata lists them and as they are asked for.
-pub(super) const GRANTS: [&str; 2] = [exchange::GRANT, trusted::GRANT];
+pub(super) const GRANTS: [&str; 3] = [client_credentials::GRANT, exchange::GRANT, trusted::GRANT];
 
-/// The form of a token exchange (RFC 8693, section 2.1), or of a grant by assertion (RFC 7523, section 2.1).
+/// The forms of client credentials (RFC 6749, section 4.4.2), of a token exchange (RFC 8693, section 2.1), and of a grant by
+/// assertion (RFC 7523, section 2.1).
 #[derive(serde::Serialize, utoipa::ToSchema)]
 #[allow(dead_code, reason = "a description for OpenAPI, never built")]
-pub(crate) struct ExchangeForm {
+pub(crate) struct TokenForm {
     grant_type: String,
     /// Of an exchange: a job token, or an ID token of a CI that the project trusts.
     subject_token: Option<String>,
@@ -31,40 +34,55 @@ pub(crate) struct ExchangeForm {
     assertion: Option<String>,
     /// With an ID token: the project whose trust rules are meant, by path or id.
     project: Option<String>,
-    /// With an ID token, instead of a project: the trust rule that is meant.
-    client_id: Option<String>,
     requested_token_type: Option<String>,
     /// Permissions, separated by spaces; absent: those of the subject token.
     scope: Option<String>,
     /// RFC 9396: a JSON list of details of type `jobpass_project`; absent: those of the subject token.
     authorization_details: Option<String>,
-    /// An absolute URI (RFC 8707); absent: the audience of the subject token.
-    resource: Option<String>,
+    /// An absolute URI (RFC 8707), more than once for more than one; absent: the audience of the subject token.
+    resource: Option<Vec<String>>,
     /// Of an ID token: any name that its reader expects.
-    audience: Option<String>,
+    audience: Option<Vec<String>>,
+    /// With an ID token, instead of a project: the trust rule that is meant. Else who authenticates.
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    /// A JWT that the client signed (RFC 7523, section 2.2).
+    client_assertion: Option<String>,
     /// Of an ID token: `RS256`, `ES256` or `EdDSA`; absent: `RS256`.
     id_token_signed_response_alg: Option<String>,
 }
 
-/// Exchange a job token for a narrower one or for an ID token, or a trusted CI's ID token for a job token
+/// Get a token: for a job token a narrower one or an ID token; for a trusted CI's ID token a job token; for a runner's proof one to mint with
 #[utoipa::path(post, path = "/oauth/token", tag = "oauth",
-    request_body(content = ExchangeForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, body = TokenResponse)))]
 pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, OAuthDenied> {
     let (parts, form) = Form::read(request).await?;
-    if let Some(proof) = proof(&parts, &form)? {
-        match proof.kind() {
-            Some(Kind::Service) => proof.service(&api).await.map(drop)?,
-            _ => proof.runner(&api).await.map(drop)?,
-        }
+    let client = match proof(&parts, &form)? {
+        Some(proof) => Some(authenticated(&api, &proof).await?),
+        None => None,
+    };
+    if client.is_some() {
         prove(&parts);
     }
     match form.require("grant_type", "grant_type is missing")? {
+        client_credentials::GRANT => client_credentials::answer(&api, client, &form).await,
         exchange::GRANT => exchange::answer(&api, &parts, &form).await,
         trusted::GRANT => trusted::grant(&api, &parts, &form).await,
-        _ => Err(OAuthDenied::new(
-            "unsupported_grant_type",
-            "only token exchange (RFC 8693) and jwt-bearer (RFC 7523) are supported",
-        )),
+        _ => Err(OAuthDenied::new("unsupported_grant_type", "metadata lists the grants that there are")),
     }
+}
+
+/// Who authenticated besides what the grant itself proves.
+enum Client {
+    Runner(Box<RunnerCaller>),
+    Service,
+}
+
+async fn authenticated(server: &Server, proof: &Proof) -> Result<Client, OAuthDenied> {
+    Ok(match proof.kind() {
+        Some(Kind::Service) => proof.service(server).await.map(|_| Client::Service)?,
+        _ => Client::Runner(Box::new(proof.runner(server).await?)),
+    })
 }

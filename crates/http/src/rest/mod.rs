@@ -4,6 +4,7 @@ pub(crate) mod audit_event;
 pub(crate) mod authorize;
 pub(crate) mod catalogue;
 pub(crate) mod ceiling;
+pub(crate) mod client_key;
 pub(crate) mod configuration;
 pub(crate) mod explain;
 pub(crate) mod grant;

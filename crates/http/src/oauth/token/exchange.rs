@@ -17,6 +17,7 @@ use http::request::Parts;
 use jobpass_api::{SecretText, TokenResponse};
 use jobpass_app::{DraftDetail, Minted, Narrow, Refusal, Rendered};
 use jobpass_domain::Catalogue;
+use jobpass_domain::job_token::MAX_AUDIENCES;
 use jobpass_domain::text::AudienceUri;
 use serde::Serialize;
 
@@ -74,7 +75,7 @@ pub(super) fn response(minted: &Minted, catalogue: &Catalogue, now: time::Offset
         |cap: &Vec<String>| catalogue.parse_all(cap).map_or_else(|_| cap.clone(), |set| catalogue.expand(set));
     TokenResponse {
         access_token: SecretText::new(minted.secret.expose()),
-        issued_token_type: ACCESS_TOKEN.to_owned(),
+        issued_token_type: Some(ACCESS_TOKEN.to_owned()),
         token_type: "Bearer".to_owned(),
         expires_in: (minted.expires_at - now).whole_seconds(),
         scope: minted.cap.as_ref().map(|cap| expanded(cap).join(" ")),
@@ -99,11 +100,13 @@ pub(super) fn subject_refused(refusal: Refusal) -> OAuthDenied {
     }
 }
 
-/// `resource` and `audience` name the same thing; both must be absolute URIs (RFC 8707, section 2).
+/// `resource` and `audience` name the same thing, each as often as need be; both are absolute URIs (RFC 8707, section 2).
 pub(super) fn audience(form: &Form) -> Result<Option<Vec<AudienceUri>>, OAuthDenied> {
-    let named: Vec<_> = [form.get("resource"), form.get("audience")].into_iter().flatten().collect();
+    let named = form.all("resource").chain(form.all("audience"));
     let invalid = |_| OAuthDenied::new("invalid_target", "an audience is an absolute URI without fragment");
-    let parsed =
-        named.into_iter().map(|uri| AudienceUri::parse(uri).map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
+    let parsed = named.map(|uri| AudienceUri::parse(uri).map_err(invalid)).collect::<Result<Vec<_>, _>>()?;
+    if parsed.len() > MAX_AUDIENCES {
+        return Err(OAuthDenied::new("invalid_target", "too many audiences"));
+    }
     Ok((!parsed.is_empty()).then_some(parsed))
 }

@@ -28,7 +28,7 @@ pub(super) async fn answer(
     let issued = server.app.id_token(&holder, &server.config.issuer, &request).await.map_err(subject_refused)?;
     Ok(no_cache(&TokenResponse {
         access_token: SecretText::new(issued.jwt.expose()),
-        issued_token_type: ID_TOKEN.to_owned(),
+        issued_token_type: Some(ID_TOKEN.to_owned()),
         // RFC 8693, section 2.2.1: what is issued is no access token.
         token_type: "N_A".to_owned(),
         expires_in: (issued.expires_at - server.app.clock().now()).whole_seconds(),
@@ -40,6 +40,9 @@ pub(super) async fn answer(
 /// A name as its reader expects it, which need not be a URI (RFC 8693, section 2.1); a `resource` is one (RFC 8707, section 2).
 fn audience(form: &Form) -> Result<Vec<String>, OAuthDenied> {
     let invalid = |what| OAuthDenied::new("invalid_target", what);
+    if ["audience", "resource"].into_iter().any(|name| form.all(name).count() > 1) {
+        return Err(invalid("an ID token is for one reader"));
+    }
     let named = form.get("audience").map(|name| Label::parse(name.to_owned()).map(String::from)).transpose();
     let resource =
         form.get("resource").map(|uri| AudienceUri::parse(uri).map(|uri| uri.as_str().to_owned())).transpose();

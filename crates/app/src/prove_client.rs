@@ -1,0 +1,98 @@
+//! A client proves itself by a text that it signed (RFC 7521, section 4.2; RFC 7523, sections 2.2 and 3, with the stricter
+//! audience of draft-ietf-oauth-rfc7523bis). Each text proves once, on whichever replica.
+
+use crate::authenticate::client;
+use crate::jwt::{Expected, Unverified};
+use crate::{App, Refusal, RunnerCaller, ServiceCaller};
+use jobpass_domain::access_token::RunnerProof;
+use jobpass_domain::audit::Actor;
+use jobpass_domain::client_key::ClientKey;
+use jobpass_domain::ids::RunnerId;
+use jobpass_domain::live_secret::SecretOwner;
+use jobpass_persistence::{Tx, assertion, client_key, runner, service};
+use jsonwebtoken::jwk::JwkSet;
+use serde_json::json;
+use time::Duration;
+use uuid::Uuid;
+
+/// The longest life of an assertion; some libraries give one an hour unless they are told otherwise.
+const MAX_LIFE: Duration = Duration::HOUR;
+
+/// Whose a client assertion says that it is, by the client id in its `sub`; nothing of it is known to be true. `None` for what
+/// could prove nobody.
+pub fn claimed_client(assertion: &str) -> Option<(String, SecretOwner)> {
+    let unverified = Unverified::parse(assertion).ok()?;
+    let id = unverified.claimed_subject()?;
+    let runner = || Uuid::try_parse(id).ok().filter(|uuid| uuid.to_string() == id).map(RunnerId);
+    let owner = client(id).map(SecretOwner::Service).or_else(|| runner().map(SecretOwner::Runner))?;
+    Some((id.to_owned(), owner))
+}
+
+impl App {
+    /// The runner that signed this for `issuer`, which is us.
+    pub async fn runner_by_assertion(
+        &self,
+        assertion: &str,
+        issuer: &str,
+        request: Uuid,
+    ) -> Result<RunnerCaller, Refusal> {
+        let Some((name, owner @ SecretOwner::Runner(id))) = claimed_client(assertion) else {
+            return Err(Refusal::BadCredential);
+        };
+        let runner = runner::find(self.db.read(), id).await?.ok_or(Refusal::BadCredential)?;
+        let key = self.take_proof(assertion, (&name, owner), issuer, request).await?;
+        Ok(RunnerCaller { runner, proof: RunnerProof::Key(key), request })
+    }
+
+    /// The service that signed this for `issuer`, which is us.
+    pub async fn service_by_assertion(
+        &self,
+        assertion: &str,
+        issuer: &str,
+        request: Uuid,
+    ) -> Result<ServiceCaller, Refusal> {
+        let Some((name, owner @ SecretOwner::Service(id))) = claimed_client(assertion) else {
+            return Err(Refusal::BadCredential);
+        };
+        let service = service::find(self.db.read(), id).await?.filter(|service| !service.paused);
+        let service = service.ok_or(Refusal::BadCredential)?;
+        self.take_proof(assertion, (&name, owner), issuer, request).await?;
+        Ok(ServiceCaller { service, request })
+    }
+
+    /// By which key it was proven. Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.
+    async fn take_proof(
+        &self,
+        assertion: &str,
+        (name, owner): (&str, SecretOwner),
+        issuer: &str,
+        request: Uuid,
+    ) -> Result<ClientKey, Refusal> {
+        let keys = client_key::list(self.db.read(), owner).await?;
+        let unverified = Unverified::parse(assertion).map_err(|_| Refusal::BadCredential)?;
+        let set = set(&keys)?;
+        let kid = unverified.key(&set).map_err(|_| Refusal::BadCredential)?.common.key_id.clone();
+        let claims = unverified.verify(&set).map_err(|_| Refusal::BadCredential)?;
+        let expected = Expected { issuer: name, audience: issuer, alone: true, max_life: MAX_LIFE };
+        let told = |why: String| Refusal::BadAssertion(why);
+        claims.check(&expected, self.now()).map_err(|bad| told(bad.to_string()))?;
+        let dead_at = claims.dead_at().map_err(|bad| told(bad.to_string()))?;
+        let actor = match owner {
+            SecretOwner::Runner(id) => Actor::Runner(id),
+            SecretOwner::Service(id) => Actor::Service(id),
+        };
+        let first = self.transaction(self.context(actor, request), async |tx: &mut Tx| {
+            tx.nothing_to_audit();
+            Ok(assertion::take(tx, claims.fingerprint(), dead_at).await?)
+        });
+        if !first.await? {
+            return Err(told("was used before".to_owned()));
+        }
+        keys.into_iter().find(|key| Some(&key.kid) == kid.as_ref()).ok_or(Refusal::BadCredential)
+    }
+}
+
+/// Keys as the room for signed texts reads them.
+fn set(keys: &[ClientKey]) -> Result<JwkSet, Refusal> {
+    serde_json::from_value(json!({ "keys": keys })).map_err(|error| Refusal::Internal(format!("a stored key: {error}")))
+}
