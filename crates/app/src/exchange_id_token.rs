@@ -23,8 +23,6 @@ use uuid::Uuid;
 
 /// The longest life of an ID token, from `iat` to `exp`. CIs give theirs minutes to hours, some as long as the job may take.
 const MAX_LIFE: Duration = Duration::DAY;
-/// For how much longer than it could be taken a token is known to be used: clocks of replicas may differ.
-const KNOWN_FOR: Duration = Duration::MINUTE;
 /// The most places of keys that are looked at for one token.
 const MAX_SOURCES: usize = 4;
 
@@ -77,7 +75,7 @@ impl App {
         let draft =
             Draft { minter: &minter, project: &trusted.project, request: &request, cap, id_token_subject: subject };
         let protected = draft.protection()?;
-        let dead_at = trusted.claims.dead_at().map_err(refused)? + KNOWN_FOR;
+        let dead_at = trusted.claims.dead_at().map_err(refused)?;
         let context = self.context(Actor::TrustRule(rule.id), exchange.request);
         self.transaction(context, async |tx: &mut Tx| {
             // First of all, and undone with all the rest: of two that bring the same token one waits, and finds it taken.
