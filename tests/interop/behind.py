@@ -13,6 +13,10 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy/gateways"
 BY_HEADERS = {"source": "headers", "method_header": "X-Forwarded-Method", "path_header": "X-Forwarded-Uri"}
 BY_REQUEST = {"source": "request"}
 
+# By these some frameworks would do something else than the request line says.
+OVERRIDING = ["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"]
+OVERRIDING += [name.replace("-", "_") for name in OVERRIDING]
+
 
 @dataclass(frozen=True)
 class Seen:

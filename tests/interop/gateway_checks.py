@@ -137,6 +137,10 @@ class _Asked:
             forged = [(method, "GET"), (path, self.npm)]
             self.refused(self.send("DELETE", other, token, forged), 403)
             self.refused(self.send("DELETE", other, token, [*forged, *forged]), 403)
+        # What the service behind might take for a method or a path ends here.
+        overriding = [(name, "DELETE") for name in behind.OVERRIDING]
+        seen = self.passed(self.send("PUT", self.npm, token, overriding))
+        assert not [name for name, _ in seen.headers if name in behind.OVERRIDING], seen
         # A second token does not become somebody else's first.
         denied = self.world.denied().text
         for name in ["Job-Token", "Private-Token"]:

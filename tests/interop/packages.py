@@ -1,5 +1,5 @@
 """Installs what nobody here wrote: Debian packages only when they are missing, PyPI into a venv and npm into a folder,
-both in the cache folder. Versions are pinned where the registry keeps old ones."""
+crates into a target folder, all in the cache folder. Versions are pinned where the registry keeps old ones."""
 
 import contextlib
 import functools
@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from processes import Failed, must, run
 
 # A package whose registry is slow is not waited for longer than this.
 PATIENCE = 300
+# A build of what was fetched may take longer.
+BUILDING = 900
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +42,7 @@ class Installed:
         return f"{self.path / 'bin'}:{os.environ.get('PATH', '')}"
 
     def program(self, name):
-        for folder in (self.path / "bin", self.path / "node_modules/.bin"):
+        for folder in (self.path / "bin", self.path / "node_modules/.bin", self.path):
             if (folder / name).exists():
                 return folder / name
         # Debian keeps daemons where an ordinary PATH does not look.
@@ -127,8 +130,24 @@ class Here:
         return Installed(must([path, "--version"], timeout=30).split()[1], Path(path).parent.parent)
 
 
-def here(tool):
-    return Here(tool)
+@dataclass(frozen=True)
+class Crates:
+    """The drivers in Rust, built; the version shown is that of this crate in their Cargo.lock."""
+
+    name: str
+
+    def install(self, cache):
+        workspace = Path(__file__).resolve().parent / "rust"
+        target = cache / "cargo"
+        _twice(
+            ["cargo", "build", "--locked", "--quiet", "--manifest-path", workspace / "Cargo.toml", "--target-dir", target],
+            ask=["cargo", "search", "--quiet", "--limit", "1", "serde"],
+            registry="crates.io",
+            patience=BUILDING,
+        )
+        known = tomllib.loads((workspace / "Cargo.lock").read_text())["package"]
+        version = next(package["version"] for package in known if package["name"] == self.name)
+        return Installed(version, target / "debug")
 
 
 def apt(*names):
@@ -141,6 +160,14 @@ def pip(*requirements):
 
 def npm(*packages):
     return Npm(packages)
+
+
+def here(tool):
+    return Here(tool)
+
+
+def crates(name):
+    return Crates(name)
 
 
 def _folder_of(texts):
@@ -165,11 +192,11 @@ def _made_whole(folder):
         raise
 
 
-def _twice(command, *, ask, registry):
+def _twice(command, *, ask, registry, patience=PATIENCE):
     """Installs; a failure is tried once more, and then the registry is asked for what it surely has."""
     for _ in range(2):
         try:
-            must(command, timeout=PATIENCE)
+            must(command, timeout=patience)
             return
         except Failed as failed:
             failure = failed

@@ -34,7 +34,8 @@ pub(crate) struct RotateArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RevokeArgs {
-    /// As in the header of what it signed
+    /// As in the header of what it signed; may begin with `-`
+    #[arg(allow_hyphen_values = true)]
     kid: String,
 
     /// Why; kept in the audit event

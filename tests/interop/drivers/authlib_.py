@@ -2,8 +2,10 @@
 
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
-from checks import asked, check, refused, scopes, the_four
+from checks import asked, check, is_runner, refused, register, scopes, the_four
+from joserfc.jwk import ECKey
 
 ISSUER = asked["issuer"]
 SERVICE, RUNNER = asked["service"], asked["runner"]
@@ -58,3 +60,29 @@ with check("exchange"):
     assert scopes(introspect(narrow["access_token"])) == ["packages:read"]
     with refused(OAuthError, lambda error: error.error == "invalid_request"):
         exchange(asked["revoked"], scope="packages:read")
+
+
+def signed(client, kind):
+    """A session that signs with a new key of the client's."""
+    key = ECKey.generate_key("P-256", {"kid": kind})
+    register(f"{kind}/{client['client_id']}", [key.as_dict(private=False)])
+    it = OAuth2Session(
+        client["client_id"], key, token_endpoint_auth_method="private_key_jwt",
+        revocation_endpoint_auth_method="private_key_jwt", default_timeout=20,
+    )
+    # Authlib puts the endpoint's URL into `aud` unless it is told the issuer, as RFC 7523bis wants.
+    it.register_client_auth_method(PrivateKeyJWT(ISSUER, alg="ES256", headers={"kid": kind}))
+    return it
+
+
+with check("private_key_jwt"):
+    body = f"project={asked['project']}"
+    answer = signed(SERVICE, "services").introspect_token(f"{ISSUER}/oauth/introspect", token=asked["allowed"], body=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["active"] is True
+with check("client_credentials"):
+    runner = signed(RUNNER, "runners")
+    token = runner.fetch_token(f"{ISSUER}/oauth/token", grant_type="client_credentials")
+    assert is_runner(token["access_token"])
+    assert runner.revoke_token(f"{ISSUER}/oauth/revoke", token=token["access_token"]).status_code == 200
+    assert not is_runner(token["access_token"])

@@ -28,3 +28,26 @@ export async function refused(promise, sees = () => true) {
 export function scopes(answer) {
   return (answer.scope ?? "").split(" ").filter(Boolean);
 }
+
+/** A new key pair of a client (`runners/{id}` or `services/{id}`), its public half registered. */
+export async function newKey(client, algorithm = { name: "ECDSA", namedCurve: "P-256" }, alg) {
+  const pair = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const { kty, crv, x, y, n, e } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+  const kid = crypto.randomUUID();
+  await register(client, [{ kty, crv, x, y, n, e, kid, alg }]);
+  return { key: pair.privateKey, kid };
+}
+
+export async function register(client, keys) {
+  const headers = { authorization: `Bearer ${asked.admin}`, "content-type": "application/json", "if-match": "*" };
+  const url = `${asked.url}/v1/${client}/jwks`;
+  const answer = await fetch(url, { method: "PUT", headers, body: JSON.stringify({ keys }) });
+  if (!answer.ok) throw new Error(`PUT ${url}: ${answer.status} ${await answer.text()}`);
+}
+
+/** Whether a runner's token opens what runners open: a heartbeat for no job is no answer about the token. */
+export async function isRunner(token) {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const url = `${asked.url}/v1/jobs/00000000-0000-7000-8000-000000000000/heartbeat`;
+  return (await fetch(url, { method: "POST", headers, body: "{}" })).status === 404;
+}

@@ -5,6 +5,8 @@ import json
 import sys
 import time
 import traceback
+import urllib.error
+import urllib.request
 
 asked = json.load(sys.stdin)
 
@@ -45,3 +47,26 @@ def the_four(introspect):
     for dead in ("revoked", "expired"):
         with check(dead):
             assert introspect(asked[dead]) == {"active": False}
+
+
+def register(client, keys):
+    """The public keys of `runners/{id}` or `services/{id}`."""
+    headers = {"Authorization": f"Bearer {asked['admin']}", "Content-Type": "application/json", "If-Match": "*"}
+    url = f"{asked['url']}/v1/{client}/jwks"
+    request = urllib.request.Request(url, json.dumps({"keys": keys}).encode(), headers, method="PUT")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=20) as answer:
+        assert answer.status == 200
+
+
+def is_runner(token):
+    """Whether a runner's token opens what runners open: there is no such job, but who asks is known."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    url = f"{asked['url']}/v1/jobs/00000000-0000-7000-8000-000000000000/heartbeat"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(urllib.request.Request(url, b"{}", headers), timeout=20).close()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code == 404
+    raise AssertionError("there is such a job")

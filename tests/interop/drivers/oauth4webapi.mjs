@@ -2,7 +2,7 @@
 
 import * as oauth from "oauth4webapi";
 import assert from "node:assert/strict";
-import { asked, check, refused, scopes } from "./checks.mjs";
+import { asked, check, isRunner, newKey, refused, scopes } from "./checks.mjs";
 
 const issuer = new URL(asked.issuer);
 const insecure = { [oauth.allowInsecureRequests]: issuer.protocol === "http:" };
@@ -75,4 +75,25 @@ await check("exchange", async () => {
   assert.deepEqual(scopes(await introspect(narrow.access_token)), ["packages:read"]);
   const dead = (error) => error.status === 400 && error.error === "invalid_request";
   await refused(exchange(asked.revoked, { scope: "packages:read" }), dead);
+});
+await check("private_key_jwt", async () => {
+  const rsa = { name: "RSA-PSS", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" };
+  for (const [algorithm, alg] of [[undefined, undefined], [{ name: "Ed25519" }, undefined], [rsa, "PS256"]]) {
+    const key = await newKey(`services/${service.client_id}`, algorithm, alg);
+    assert.equal((await introspect(asked.allowed, oauth.PrivateKeyJwt(key))).active, true);
+    await refused(introspect(asked.allowed, oauth.PrivateKeyJwt({ ...key, kid: "unknown" })), challenged);
+  }
+});
+await check("client_credentials", async () => {
+  const client = { client_id: runner.client_id };
+  const signed = oauth.PrivateKeyJwt(await newKey(`runners/${runner.client_id}`));
+  const response = await oauth.clientCredentialsGrantRequest(server, client, signed, new URLSearchParams(), insecure);
+  const answer = await oauth.processClientCredentialsResponse(server, client, response);
+  assert.equal(answer.token_type, "bearer");
+  assert(await isRunner(answer.access_token));
+  await revoke(client, signed, answer.access_token);
+  assert.equal(await isRunner(answer.access_token), false);
+  const scoped = new URLSearchParams({ scope: "packages:read" });
+  const wide = await oauth.clientCredentialsGrantRequest(server, client, signed, scoped, insecure);
+  await refused(oauth.processClientCredentialsResponse(server, client, wide), (error) => error.error === "invalid_scope");
 });

@@ -2,7 +2,7 @@
 
 import * as client from "openid-client";
 import assert from "node:assert/strict";
-import { asked, check, refused, scopes } from "./checks.mjs";
+import { asked, check, isRunner, newKey, refused, scopes } from "./checks.mjs";
 
 const issuer = new URL(asked.issuer);
 const execute = issuer.protocol === "http:" ? [client.allowInsecureRequests] : [];
@@ -53,4 +53,22 @@ await check("exchange", async () => {
   const grant = "urn:ietf:params:oauth:grant-type:token-exchange";
   const narrow = await client.genericGrantRequest(holder, grant, parameters);
   assert.deepEqual(scopes(await introspect(basic, narrow.access_token)), ["packages:read"]);
+});
+await check("private_key_jwt", async () => {
+  for (const algorithm of [{ name: "ECDSA", namedCurve: "P-256" }, { name: "Ed25519" }]) {
+    const key = await newKey(`services/${service.client_id}`, algorithm);
+    const signed = await configure(service.client_id, client.PrivateKeyJwt(key));
+    assert.equal((await introspect(signed, asked.allowed)).active, true);
+    const unknown = { ...key, kid: "unknown" };
+    const other = await configure(service.client_id, client.PrivateKeyJwt(unknown));
+    await refused(introspect(other, asked.allowed), (error) => error.status === 401);
+  }
+});
+await check("client_credentials", async () => {
+  const key = await newKey(`runners/${runner.client_id}`);
+  const signed = await configure(runner.client_id, client.PrivateKeyJwt(key));
+  const answer = await client.clientCredentialsGrant(signed);
+  assert(answer.expires_in <= 600 && (await isRunner(answer.access_token)));
+  await client.tokenRevocation(signed, answer.access_token);
+  assert.equal(await isRunner(answer.access_token), false);
 });

@@ -126,3 +126,6 @@ def checks(it, port, reached, kept):
     with it.check("smuggled"):
         refused(401, "GET", f"/npm/ui?access_token={world.allowed().text}")
         refused(403, "DELETE", "/npm/ui", [*bearer(world.allowed()), ("X-HTTP-Method-Override", "GET")])
+        overriding = [(name, "DELETE") for name in behind.OVERRIDING]
+        _, seen = passed("PUT", "/npm/ui", [*bearer(world.allowed()), *overriding])
+        assert not [name for name, _ in seen.headers if name in behind.OVERRIDING], seen

@@ -18,12 +18,17 @@ pub(super) fn asked(source: &Source, parts: &Parts) -> Result<(Vec<String>, Opti
         Source::Headers { method, path } => (one(&parts.headers, method)?, one(&parts.headers, path)?),
         Source::Request => (parts.method.as_str(), own_path(parts)),
     };
-    let query = path.split_once('?').map_or("", |(_, query)| query);
-    let named = |name: &str| TOKENS_IN_QUERIES.iter().any(|token| name.eq_ignore_ascii_case(token));
-    if form_urlencoded::parse(query.as_bytes()).any(|(name, _)| named(&name)) {
+    if path.split_once('?').is_some_and(|(_, query)| has_token(query)) {
         return Err(Refused::forbidden("token_in_query", "a token is never accepted in the query"));
     }
     Ok((vec![], Some(AskedRoute { method: method.to_owned(), path: path.to_owned() })))
+}
+
+fn has_token(query: &str) -> bool {
+    let named = |name: &str| TOKENS_IN_QUERIES.iter().any(|token| name.eq_ignore_ascii_case(token));
+    // Some frameworks still separate parameters by `;`, as old HTML had it.
+    let mut pairs = query.split(['&', ';']).flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
+    pairs.any(|(name, _)| named(&name))
 }
 
 /// With its query, from the first slash after the client id; nothing when the request ends before.
