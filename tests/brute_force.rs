@@ -3,6 +3,8 @@
 
 use crate::support::process::{Process, jobpass};
 use crate::support::{Reply, Server, World, http_client, send, test_db};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jobpass::{ClientAddressHeader, Settings};
 use jobpass_domain::token;
 use serde_json::json;
@@ -188,6 +190,29 @@ async fn rfc6749_2_3_1_one_client_guessed_from_many_addresses_is_slowed() {
     introspect(&world, (id, "wrong"), &elsewhere).await.expect(429);
     introspect(&world, (id, secret), &elsewhere).await.expect(200);
     introspect(&world, ("another", "wrong"), &elsewhere).await.expect(401);
+}
+
+#[tokio::test]
+async fn rfc7523_3_2_assertions_that_a_client_did_not_sign_count_in_its_name() {
+    let world = behind_proxies(|_| {}).await;
+    let (id, secret) = &world.service;
+    let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({ "iss": id, "sub": id, "aud": world.server.url, "exp": 1_900_000_000, "jti": "1" });
+    let forged = format!("{}.{}.{}", part(json!({ "alg": "ES256", "typ": "JWT" })), part(claims), "A".repeat(86));
+    let form = [
+        ("token", "x"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &forged),
+    ];
+    let attempt = async |from: &str| {
+        let request = world.server.http.post(format!("{}/oauth/introspect", world.server.url)).form(&form);
+        send(request.header("x-forwarded-for", from)).await
+    };
+    for host in 0..OF_A_CLIENT {
+        attempt(&format!("192.0.2.{host}")).await.expect(401);
+    }
+    attempt("198.51.100.1").await.expect(429);
+    introspect(&world, (id, secret), &[("x-forwarded-for", "198.51.100.1")]).await.expect(200);
 }
 
 #[tokio::test]

@@ -158,11 +158,14 @@ async fn rfc8693_2_2_2_an_id_token_that_is_not_taken_is_an_invalid_request() {
     refused(trusting.exchange(&other).await, "invalid_request", NO_RULE);
     let token = trusting.issuer.token("b", json!({}));
     refused(trusting.exchange_with(&token, &[]).await, "invalid_request", "project is missing");
-    let both = [("project", "acme/web"), ("client_id", &*trusting.rule)];
-    refused(trusting.exchange_with(&token, &both).await, "invalid_request", "not both");
+    let apart = [("project", "acme/lib"), ("client_id", &*trusting.rule)];
+    refused(trusting.exchange_with(&token, &apart).await, "invalid_request", NO_RULE);
     refused(trusting.exchange_with(&token, &[("client_id", "x")]).await, "invalid_request", "no id of a trust rule");
     refused(trusting.exchange_with(&token, &[("project", "a\0b")]).await, "invalid_request", "no path and no id");
     trusting.exchange_with(&token, &[("client_id", &trusting.rule)]).await.expect(200);
+    let token = trusting.issuer.token("c", json!({}));
+    let agree = [("project", "acme/web"), ("client_id", &*trusting.rule)];
+    trusting.exchange_with(&token, &agree).await.expect(200);
 }
 
 #[tokio::test]
@@ -641,4 +644,6 @@ async fn a_mint_is_in_the_audit_history_by_its_rule() {
     let minted =
         events["items"].as_array().unwrap().iter().find(|event| event["action"] == "job_token.minted").unwrap();
     assert_eq!((&minted["actor_kind"], &minted["actor_id"]), (&json!("trust_rule"), &json!(trusting.rule)));
+    assert_eq!(minted["after"]["id_token_subject"], "repo:acme/web:ref:refs/heads/main");
+    assert_eq!(minted["after"]["protected"], true);
 }

@@ -7,6 +7,16 @@ import time
 from processes import Daemon, Failed, must
 
 
+def self_signed(it, *extensions):
+    """A certificate for loopback that vouches for itself, and its key: two files in the row's folder."""
+    certificate, key = it.folder / "cert.pem", it.folder / "key.pem"
+    made = ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    more = [word for extension in extensions for word in ("-addext", extension)]
+    must(["openssl", "req", "-x509", *curve, *made, *more, "-keyout", key, "-out", certificate], timeout=30)
+    return certificate, key
+
+
 class Server:
     """`url` is where it answers, `issuer` what it calls itself, `admin` an administrator's token."""
 
@@ -30,15 +40,16 @@ class Server:
             self.stop()
             raise
 
+    def replica(self, it, *arguments):
+        """A second server on this one's database, with settings of its own, for as long as the row: where it answers."""
+        port = it.free_port()
+        it.start([self.binary, "serve", "--listen", f"127.0.0.1:{port}", *arguments], port=port, env=self._env)
+        return f"127.0.0.1:{port}"
+
     def over_tls(self, it):
-        """A second replica whose listener speaks TLS, for as long as the row: where it answers, and the certificate to trust."""
-        certificate, key, port = it.folder / "cert.pem", it.folder / "key.pem", it.free_port()
-        made = ["-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        must(["openssl", "req", "-x509", *curve, *made, "-keyout", key, "-out", certificate], timeout=30)
-        tls = ["--tls-cert-file", certificate, "--tls-key-file", key]
-        it.start([self.binary, "serve", "--listen", f"127.0.0.1:{port}", *tls], port=port, env=self._env)
-        return f"127.0.0.1:{port}", certificate
+        """One whose listener speaks TLS: where it answers, and the certificate to trust."""
+        certificate, key = self_signed(it)
+        return self.replica(it, "--tls-cert-file", certificate, "--tls-key-file", key), certificate
 
     def _listening(self):
         deadline = time.monotonic() + 60

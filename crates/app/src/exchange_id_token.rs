@@ -23,8 +23,6 @@ use uuid::Uuid;
 
 /// The longest life of an ID token, from `iat` to `exp`. CIs give theirs minutes to hours, some as long as the job may take.
 const MAX_LIFE: Duration = Duration::DAY;
-/// For how much longer than it could be taken a token is known to be used: clocks of replicas may differ.
-const KNOWN_FOR: Duration = Duration::MINUTE;
 /// The most places of keys that are looked at for one token.
 const MAX_SOURCES: usize = 4;
 
@@ -33,7 +31,8 @@ const MAX_SOURCES: usize = 4;
 pub enum TrustedBy {
     /// Those of a project, by path or id.
     Project(String),
-    Rule(TrustRuleId),
+    /// One, which is of this project where one is named, too.
+    Rule(TrustRuleId, Option<String>),
 }
 
 #[derive(Clone, Debug)]
@@ -72,9 +71,11 @@ impl App {
         if minter.paused {
             return Err(Conflict::TrustRulePaused.into());
         }
-        let draft = Draft { minter: &minter, project: &trusted.project, request: &request, cap };
+        let subject = trusted.claims.text("sub").filter(|subject| Label::parse(*subject).is_ok());
+        let draft =
+            Draft { minter: &minter, project: &trusted.project, request: &request, cap, id_token_subject: subject };
         let protected = draft.protection()?;
-        let dead_at = trusted.claims.dead_at().map_err(refused)? + KNOWN_FOR;
+        let dead_at = trusted.claims.dead_at().map_err(refused)?;
         let context = self.context(Actor::TrustRule(rule.id), exchange.request);
         self.transaction(context, async |tx: &mut Tx| {
             // First of all, and undone with all the rest: of two that bring the same token one waits, and finds it taken.
@@ -113,9 +114,9 @@ impl App {
         let db = self.db.read();
         let (key, rules) = match by {
             TrustedBy::Project(key) => (key.clone(), None),
-            TrustedBy::Rule(id) => {
+            TrustedBy::Rule(id, named) => {
                 let Some(rule) = trust_rule::by_id(db, *id).await? else { return Ok(None) };
-                (rule.project.to_string(), Some(vec![rule]))
+                (named.clone().unwrap_or_else(|| rule.project.to_string()), Some(vec![rule]))
             }
         };
         let Some(project) = project::find(db, &key).await? else { return Ok(None) };
@@ -123,7 +124,8 @@ impl App {
             Some(rules) => rules,
             None => trust_rule::of_issuer(db, project.id, issuer).await?,
         };
-        let rules: Vec<_> = rules.into_iter().filter(|rule| &*rule.issuer == issuer).collect();
+        let meant = |rule: &TrustRule| rule.project == project.id && &*rule.issuer == issuer;
+        let rules: Vec<_> = rules.into_iter().filter(meant).collect();
         Ok((!rules.is_empty()).then_some((project, rules)))
     }
 

@@ -11,6 +11,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 /// How long a connection may be waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// For how much longer than anybody would take it an assertion is known to be used: clocks of replicas may differ.
+const STILL_KNOWN: time::Duration = time::Duration::minutes(1);
+
 /// A version 7 id of this moment.
 pub fn id_at(now: OffsetDateTime) -> Uuid {
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
@@ -69,7 +72,9 @@ impl Db {
     pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
         sqlx::query!("select drop_expired_partitions($1)", now).fetch_one(&self.pool).await?;
         sqlx::query!("delete from idempotency_keys where expires_at <= $1", now).execute(&self.pool).await?;
-        sqlx::query!("delete from used_assertions where expires_at <= $1", now).execute(&self.pool).await?;
+        sqlx::query!("delete from used_assertions where expires_at <= $1", now - STILL_KNOWN)
+            .execute(&self.pool)
+            .await?;
         sqlx::query!("delete from runner_access_tokens where expires_at <= $1", now).execute(&self.pool).await?;
         signing_key::drop_over(&self.pool, now).await?;
         Ok(())

@@ -25,10 +25,10 @@ const MAX_BODY: usize = 256 * 1024;
 pub(super) enum NoKeys {
     #[error("no answer within {TIMEOUT:?}")]
     Timeout,
-    #[error("{0} is no https URL")]
-    NotHttps(String),
-    #[error("{0} lies at no public address, and in no network of --allowed-issuer-networks")]
-    NotAdmitted(String),
+    #[error("what is said to be its address is no https URL")]
+    NotHttps,
+    #[error("lies at no public address, and in no network of --allowed-issuer-networks")]
+    NotAdmitted,
     #[error("{0}")]
     Http(String),
     #[error("answered {0} where 200 is expected")]
@@ -96,9 +96,9 @@ impl Fetch {
 
     async fn document<T: DeserializeOwned>(&self, url: &str) -> Result<T, NoKeys> {
         let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.has_host());
-        let parsed = parsed.ok_or_else(|| NoKeys::NotHttps(url.to_owned()))?;
+        let parsed = parsed.ok_or(NoKeys::NotHttps)?;
         if !parsed.host_str().is_some_and(|host| self.guard.admits_host(host)) {
-            return Err(NoKeys::NotAdmitted(url.to_owned()));
+            return Err(NoKeys::NotAdmitted);
         }
         let http = self.http.as_ref().map_err(|error| NoKeys::Http(error.clone()))?;
         let mut response = http.get(parsed).header("accept", "application/json").send().await.map_err(failed)?;
@@ -116,9 +116,9 @@ impl Fetch {
     }
 }
 
-/// With what led to it: the first error alone says little.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+/// With what led to it, since the first error alone says little; without the URL, which may be as long as an issuer likes.
 fn failed(error: reqwest::Error) -> NoKeys {
+    let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {

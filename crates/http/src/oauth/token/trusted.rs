@@ -75,20 +75,15 @@ async fn answer(
     Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
 }
 
-/// Exactly one of the two: which of both counts would be anybody's guess.
+/// A client's id is its rule's; whoever has none names the project. Both are well where they agree.
 fn trusted_by(form: &Form) -> Result<TrustedBy, OAuthDenied> {
-    match (form.get("project"), form.get("client_id")) {
-        (Some(project), None) => {
-            let project =
-                Label::parse(project).map_err(|_| OAuthDenied::invalid_request("project is no path and no id"))?;
-            Ok(TrustedBy::Project(project.into()))
-        }
-        (None, Some(id)) => {
-            let id =
-                Uuid::try_parse(id).map_err(|_| OAuthDenied::invalid_request("client_id is no id of a trust rule"))?;
-            Ok(TrustedBy::Rule(TrustRuleId(id)))
-        }
-        (Some(_), Some(_)) => Err(OAuthDenied::invalid_request("project or client_id, not both")),
+    let project = form.get("project").map(|project| Label::parse(project).map(String::from)).transpose();
+    let project = project.map_err(|_| OAuthDenied::invalid_request("project is no path and no id"))?;
+    let rule = form.get("client_id").map(Uuid::try_parse).transpose();
+    let rule = rule.map_err(|_| OAuthDenied::invalid_request("client_id is no id of a trust rule"))?;
+    match (rule, project) {
+        (Some(id), project) => Ok(TrustedBy::Rule(TrustRuleId(id), project)),
+        (None, Some(project)) => Ok(TrustedBy::Project(project)),
         (None, None) => Err(OAuthDenied::invalid_request("project is missing, or client_id of a trust rule")),
     }
 }
