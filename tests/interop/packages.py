@@ -223,10 +223,7 @@ def _apt(names):
         done = run([*_as_root(), "apt-get", *_APT, "install", "-y", "--no-install-recommends", *names], timeout=PATIENCE)
     if done.returncode == 0:
         return
-    said = done.stderr.strip()
-    if "Failed to fetch" in said or "Temporary failure" in said:
-        raise Unreachable("Debian's mirror cannot be reached from here")
-    raise Refused(said[-500:])
+    raise _apt_failure(done.stderr)
 
 
 # Another apt may be at work on the same machine.
@@ -237,7 +234,15 @@ _APT = ("-o", "DPkg::Lock::Timeout=240", "-o", "Acquire::Retries=2", "-qq")
 def _apt_update():
     done = run([*_as_root(), "apt-get", *_APT, "update"], timeout=PATIENCE)
     if done.returncode != 0 or "Failed to fetch" in done.stderr:
-        raise Unreachable("Debian's mirror cannot be reached from here")
+        raise _apt_failure(done.stderr)
+
+
+def _apt_failure(said):
+    """A mirror that is away is told apart from whatever else may be wrong, which is never excused."""
+    away = ("Failed to fetch", "Temporary failure", "Could not resolve", "Could not connect", "Connection timed out")
+    if any(sign in said for sign in away):
+        return Unreachable("Debian's mirror cannot be reached from here")
+    return Refused(said.strip()[-500:])
 
 
 def _as_root():
