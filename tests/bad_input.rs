@@ -644,6 +644,7 @@ fn good_body(method: &str, template: &str) -> Value {
                 "resource_names": { "packages": "npm/{id}" }, "encoded_slash": ["id"],
             }],
         }),
+        (_, "/v1/signing-keys/{key}/revoke") => json!({ "reason": "leaked" }),
         // All others take no body, or an empty one.
         _ => json!({}),
     }
@@ -707,6 +708,7 @@ async fn no_operation_breaks_whatever_it_is_sent() {
     let id = |name: &str| run[name].as_str().unwrap().to_owned();
     let rules = "/v1/projects/acme%2Flib/trust-rules";
     let trusted = server.post(rules, world.admin(), good_body("POST", rules)).await.expect(201).text_at("/id");
+    let key = server.get("/v1/signing-keys", world.admin()).await.expect(200).text_at("/items/0/id");
     let mut tried = 0;
     for (template, operations) in document["paths"].as_object().unwrap() {
         for method in ["POST", "PUT", "PATCH"] {
@@ -722,6 +724,7 @@ async fn no_operation_breaks_whatever_it_is_sent() {
                 ("{service}", &world.service.0),
                 ("{grant}", &granted),
                 ("{rule}", &trusted),
+                ("{key}", &key),
                 ("{table}", "own"),
                 ("{job}", &id("job_id")),
                 ("{pipeline}", &id("pipeline_id")),

@@ -75,7 +75,7 @@ impl TrustedProxies {
             AddressHeader::XForwardedFor => X_FORWARDED_FOR,
             AddressHeader::Forwarded => FORWARDED,
         };
-        // A repeated header is one list (RFC 9110, section 5.3).
+        // A repeated header is one list (RFC 9110, section 5.3). What is no text is no address either.
         let lines: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect();
         let list = lines.join(",");
         match self.header {

@@ -45,7 +45,7 @@ impl Failures {
         let by_address = (&BY_ADDRESS, self.addresses.count(&network(address), now));
         let by_client = client.map(|client| (&BY_CLIENT, self.clients.count(&client, now)));
         let standing = Standing { levels: [Some(by_address), by_client] };
-        let limited = if standing.exceeded() { "true" } else { "false" };
+        let limited = if standing.levels().any(|(_, level)| level.exceeded) { "true" } else { "false" };
         metrics::counter!("jobpass_failures_total", "limited" => limited).increment(1);
         standing
     }
@@ -72,23 +72,22 @@ impl Standing {
         self.levels.iter().flatten()
     }
 
-    /// The answer of a caller that failed: its own, or 429 (RFC 6585, section 4) with how long to wait.
-    pub(crate) fn answer(&self, own: Response) -> Response {
-        let wait = self.levels().filter(|(_, level)| level.exceeded).map(|(_, level)| level.seconds).max();
-        let mut response = wait.map_or(own, |_| Denied::TooManyFailures.into_response());
+    /// 429 (RFC 6585, section 4), with how long to wait, where a limit is exceeded.
+    pub(crate) fn refusal(&self) -> Option<Response> {
+        let seconds = self.levels().filter(|(_, level)| level.exceeded).map(|(_, level)| level.seconds).max()?;
+        let mut response = Denied::TooManyFailures.into_response();
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        Some(self.told(response))
+    }
+
+    /// The answer, with what is left of the limits.
+    pub(crate) fn told(&self, mut response: Response) -> Response {
         self.tell(response.headers_mut());
-        if let Some(seconds) = wait {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        }
         response
     }
 
-    pub(crate) fn exceeded(&self) -> bool {
-        self.levels().any(|(_, level)| level.exceeded)
-    }
-
     /// The fields of draft-ietf-httpapi-ratelimit-headers-11.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+    fn tell(&self, headers: &mut HeaderMap) {
         let policy = |(policy, _): &(&'static Policy, Level)| {
             let Policy { name, quota, window } = policy;
             format!("\"{name}\";q={quota};w={window}")

@@ -80,8 +80,10 @@ pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut reques
     let count = |client: Option<&str>| server.failures.count(address, client, server.app.clock().now());
     if request.uri().path() == "/v1/leaked-tokens" {
         let standing = count(None);
-        let answered = if standing.exceeded() { ().into_response() } else { next.run(request).await };
-        return standing.answer(answered);
+        return match standing.refusal() {
+            Some(refusal) => refusal,
+            None => standing.told(next.run(request).await),
+        };
     }
     // There a subject token or an assertion is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
     let grants = request.uri().path() == "/oauth/token";
@@ -94,5 +96,9 @@ pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut reques
         StatusCode::BAD_REQUEST => grants && !attempt.is_proven(),
         _ => false,
     };
-    if failed { count(attempt.client()).answer(response) } else { response }
+    if !failed {
+        return response;
+    }
+    let standing = count(attempt.client());
+    standing.refusal().unwrap_or_else(|| standing.told(response))
 }

@@ -97,6 +97,7 @@ async fn serve(listener: TcpListener, tls: Option<RustlsConfig>, router: Router,
     let mut server = axum_server::Server::from_listener(listener)
         .handle(handle)
         .first_request_timeout(HELLO)
+        .accept_error_handler(not_accepted)
         .acceptor(NoDelayAcceptor);
     server.http_builder().http1().header_read_timeout(IDLE);
     server.http_builder().http2().keep_alive_interval(PING).keep_alive_timeout(PING);
@@ -109,6 +110,15 @@ async fn serve(listener: TcpListener, tls: Option<RustlsConfig>, router: Router,
     };
     if let Err(error) = served {
         tracing::error!(%error, "the listener ended");
+    }
+}
+
+/// A handshake that fails is its client's affair; a connection that cannot be had at all is ours.
+fn not_accepted(client: Option<&SocketAddr>, error: &std::io::Error) {
+    if let Some(client) = client {
+        tracing::debug!(%client, %error, "no TLS with this client");
+    } else {
+        tracing::warn!(%error, "a connection could not be accepted");
     }
 }
 
