@@ -63,6 +63,7 @@ class World:
         self.url = server.url
         self.issuer = server.issuer
         self.admin = server.admin
+        self.binary = server.binary
         self._keys = itertools.count(1)
         self.group = name
         self.rest("POST", "/v1/groups", {"path": name})

@@ -339,9 +339,9 @@ wire! {
         subject_id: Uuid,
         project_id: Option<Uuid>,
         group_id: Option<Uuid>,
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
         before: Option<serde_json::Value>,
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
         after: Option<serde_json::Value>,
         reason: Option<String>,
         request_id: Option<Uuid>,

@@ -54,7 +54,7 @@ wire! {
         impact: Impact,
         /// Of a configuration: the whole of it, as it would be.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
         after: Option<serde_json::Value>,
     }
 
@@ -67,9 +67,9 @@ wire! {
         subject_id: Uuid,
         project_id: Option<Uuid>,
         group_id: Option<Uuid>,
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
         before: Option<serde_json::Value>,
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
         after: Option<serde_json::Value>,
     }
 
