@@ -7,11 +7,32 @@ use time::OffsetDateTime;
 
 /// RFC 7662, section 2.2. An inactive one is exactly `{"active":false}`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Introspection {
     pub active: bool,
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Box<ActiveToken>>,
+}
+
+/// By hand: a flattened option would be taken for a null beside `active`.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Introspection {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::Ref;
+        use utoipa::openapi::schema::{AdditionalProperties, AllOfBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+        let active = |value: bool| ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([value]));
+        let object = |value| ObjectBuilder::new().property("active", active(value)).required("active");
+        let inactive = object(false).additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        let alive = AllOfBuilder::new().item(Ref::from_schema_name("ActiveToken")).item(object(true));
+        Schema::OneOf(OneOfBuilder::new().item(inactive).item(alive).build()).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Introspection {
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        schemas.push(("ActiveToken".to_owned(), <ActiveToken as utoipa::PartialSchema>::schema()));
+        <ActiveToken as utoipa::ToSchema>::schemas(schemas);
+    }
 }
 
 /// What an active token says; times are `NumericDate`, seconds since 1970 (RFC 7519, section 2).
