@@ -115,7 +115,7 @@ impl App {
         let (key, rules) = match by {
             TrustedBy::Project(key) => (key.clone(), None),
             TrustedBy::Rule(id, named) => {
-                let Some(rule) = trust_rule::by_id(db, *id).await? else { return Ok(None) };
+                let Some(rule) = trust_rule::find(db, *id).await? else { return Ok(None) };
                 (named.clone().unwrap_or_else(|| rule.project.to_string()), Some(vec![rule]))
             }
         };

@@ -13,7 +13,7 @@ use serde_json::json;
 
 impl App {
     pub async fn find_trust_rule(&self, access: &ProjectAccess, id: TrustRuleId) -> Result<TrustRule, Refusal> {
-        trust_rule::find(self.db.read(), access.project.id, id).await?.ok_or(Refusal::NotFound)
+        of_project(trust_rule::find(self.db.read(), id).await?, access)
     }
 
     pub async fn trust_rule_create(
@@ -101,13 +101,18 @@ impl App {
     }
 }
 
+/// A rule of another project is as good as none.
+fn of_project(found: Option<TrustRule>, access: &ProjectAccess) -> Result<TrustRule, Refusal> {
+    found.filter(|rule| rule.project == access.project.id).ok_or(Refusal::NotFound)
+}
+
 async fn held(
     tx: &mut Tx,
     access: &ProjectAccess,
     id: TrustRuleId,
     still: impl Fn(&TrustRule) -> bool,
 ) -> Result<TrustRule, Refusal> {
-    let old = trust_rule::lock(tx, access.project.id, id).await?.ok_or(Refusal::NotFound)?;
+    let old = of_project(trust_rule::lock(tx, id).await?, access)?;
     if still(&old) { Ok(old) } else { Err(Refusal::PreconditionFailed) }
 }
 

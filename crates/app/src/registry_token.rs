@@ -3,9 +3,9 @@
 
 use crate::jws::sign;
 use crate::{App, Ask, Holder, Refusal, ServiceCaller};
-use jobpass_domain::Secret;
 use jobpass_domain::ids::ServiceId;
 use jobpass_domain::registry_scope::{RegistryScope, needs};
+use jobpass_domain::{PermissionSet, Secret};
 use jobpass_persistence::{id_at, project, service};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -67,39 +67,40 @@ impl App {
         Ok(RegistryToken { jwt, granted, issued_at, expires_at })
     }
 
-    /// Which of the actions are allowed, each asked and counted on its own: a client asks for all that it might need.
+    /// Which of the actions are allowed: a client asks for all that it might need, and the decision tells them apart.
     async fn registry_actions(
         &self,
         asker: &ServiceCaller,
         token: &Secret,
         scope: &RegistryScope,
     ) -> Result<Vec<String>, Refusal> {
-        if scope.kind != RegistryScope::REPOSITORY {
+        let known: Vec<_> =
+            scope.actions.iter().filter_map(|action| Some((action, [needs(action)?.to_owned()]))).collect();
+        if scope.kind != RegistryScope::REPOSITORY || known.is_empty() {
             return Ok(vec![]);
         }
         let places = scope.places();
         let paths: Vec<_> = places.iter().map(|(project, _)| (*project).to_owned()).collect();
         let Some(project) = project::longest(self.db.read(), &paths).await? else { return Ok(vec![]) };
-        let name =
-            places.iter().find(|(path, _)| *path == project).map(|(_, name)| *name).filter(|name| !name.is_empty());
-        let mut allowed = Vec::new();
-        for action in &scope.actions {
-            let Some(permissions) = needs(action) else { continue };
-            let ask = Ask {
-                token: Secret::new(token.expose().to_owned()),
-                project: Some(project.clone()),
-                permissions: permissions.iter().map(|permission| (*permission).to_owned()).collect(),
-                resource_name: name.map(str::to_owned),
-                resource_names: BTreeMap::new(),
-                route: None,
-            };
-            match self.authorize(asker, &ask).await {
-                Ok(answer) if answer.decision.allowed => allowed.push(action.clone()),
-                // Another project than the one that this registry is registered for is one that it grants nothing in.
-                Ok(_) | Err(Refusal::Invalid(_)) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(allowed)
+        let name = places.iter().find(|(path, _)| *path == project).map(|(_, name)| *name);
+        let ask = Ask {
+            token: Secret::new(token.expose().to_owned()),
+            project: Some(project),
+            permissions: known.iter().flat_map(|(_, needed)| needed.clone()).collect(),
+            resource_name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+            resource_names: BTreeMap::new(),
+            route: None,
+        };
+        let answer = match self.authorize(asker, &ask).await {
+            Ok(answer) => answer,
+            // Another project than the one that this registry is registered for is one that it grants nothing in.
+            Err(Refusal::Invalid(_)) => return Ok(vec![]),
+            Err(other) => return Err(other),
+        };
+        let outcomes = answer.decision.outcomes.iter();
+        let held: PermissionSet =
+            outcomes.filter(|(_, reason)| reason.allows()).map(|(permission, _)| *permission).collect();
+        let may = |needed: &[String]| answer.catalogue.parse_all(needed).is_ok_and(|needed| held.implies(needed));
+        Ok(known.iter().filter(|(_, needed)| may(needed)).map(|(action, _)| (*action).clone()).collect())
     }
 }

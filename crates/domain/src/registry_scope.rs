@@ -55,13 +55,13 @@ impl fmt::Display for RegistryScope {
     }
 }
 
-/// The permissions that one action of a repository needs; `None`: there is no such action, and nobody may do it.
-pub fn needs(action: &str) -> Option<&'static [&'static str]> {
+/// The permission that one action of a repository needs; `None`: there is no such action, and nobody may do it.
+pub fn needs(action: &str) -> Option<&'static str> {
     match action {
-        "pull" => Some(&["containers:read"]),
-        "push" => Some(&["containers:create"]),
-        "delete" => Some(&["containers:delete"]),
-        "*" => Some(&["containers:admin"]),
+        "pull" => Some("containers:read"),
+        "push" => Some("containers:create"),
+        "delete" => Some("containers:delete"),
+        "*" => Some("containers:admin"),
         _ => None,
     }
 }

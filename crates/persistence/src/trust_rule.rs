@@ -80,23 +80,8 @@ pub async fn insert(tx: &mut Tx, rule: &TrustRule) -> Result<()> {
     Ok(())
 }
 
-pub async fn find(db: impl PgExecutor<'_>, project: ProjectId, id: TrustRuleId) -> Result<Option<TrustRule>> {
-    sqlx::query_as!(
-        Row,
-        r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
-            excludes_forks, max_lifetime_secs, paused, epoch, created_at
-         from trust_rules where project_id = $1 and id = $2"#,
-        project.0,
-        id.0
-    )
-    .fetch_optional(db)
-    .await?
-    .map(Row::into_rule)
-    .transpose()
-}
-
-/// Whatever the project.
-pub async fn by_id(db: impl PgExecutor<'_>, id: TrustRuleId) -> Result<Option<TrustRule>> {
+/// Whatever the project: whoever asks for one of a project compares.
+pub async fn find(db: impl PgExecutor<'_>, id: TrustRuleId) -> Result<Option<TrustRule>> {
     sqlx::query_as!(
         Row,
         r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
@@ -129,9 +114,9 @@ pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<
 }
 
 /// Held until the transaction ends.
-pub async fn lock(tx: &mut Tx, project: ProjectId, id: TrustRuleId) -> Result<Option<TrustRule>> {
+pub async fn lock(tx: &mut Tx, id: TrustRuleId) -> Result<Option<TrustRule>> {
     sqlx::query!("select id from trust_rules where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
-    find(tx.on(), project, id).await
+    find(tx.on(), id).await
 }
 
 /// Oldest first.
