@@ -125,6 +125,8 @@ async fn rfc8693_1_a_token_never_widens() {
     let minted = world.mint("1", json!({ "permissions": ["packages:read"] })).await;
     let subject = minted["token"].as_str().unwrap();
     assert_error(exchange(&world, subject, &[("scope", "packages:read packages:create")]).await, "invalid_scope");
+    // An empty list that was joined with blanks is not the widest one.
+    assert_error(exchange(&world, subject, &[("scope", "  ")]).await, "invalid_scope");
     let same = exchange(&world, subject, &[]).await.expect(200);
     assert_eq!(same.json["scope"], "packages:read");
 }

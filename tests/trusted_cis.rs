@@ -178,6 +178,7 @@ async fn rfc8693_2_1_an_id_token_never_brings_more_than_its_rule_allows() {
     assert_eq!(asked("a", "packages:read").await.expect(200).json["scope"], "packages:read");
     refused(asked("b", "packages:create").await, "invalid_scope", "more permissions than the trust rule allows");
     refused(asked("b", "packages:fly").await, "invalid_scope", "no such permission");
+    refused(asked("b", " ").await, "invalid_scope", "names nothing");
     assert_eq!(asked("b", "").await.expect(200).json["scope"], "jobs:read packages:read", "a refusal used nothing up");
     let token = trusting.issuer.token("c", json!({}));
     let details = [("project", "acme/web"), ("authorization_details", "[]")];
@@ -646,4 +647,88 @@ async fn a_mint_is_in_the_audit_history_by_its_rule() {
     assert_eq!((&minted["actor_kind"], &minted["actor_id"]), (&json!("trust_rule"), &json!(trusting.rule)));
     assert_eq!(minted["after"]["id_token_subject"], "repo:acme/web:ref:refs/heads/main");
     assert_eq!(minted["after"]["protected"], true);
+}
+
+/// Whoever starts a Buildkite build by hand or over the API says which branch it is of.
+#[tokio::test]
+async fn a_ref_that_may_be_made_up_opens_nothing_that_a_ref_opens() {
+    let buildkite = json!({
+        "ci": "buildkite", "claims": { "pipeline_id": ["42"] }, "excludes_forks": true, "protected": true,
+    });
+    let trusting = Trusting::with(buildkite).await;
+    trusting.world.grant(&["packages:read"], json!({ "conditions": { "refs": ["main"] } })).await;
+    for (jti, source, expected) in
+        [("a", "webhook", true), ("b", "api", false), ("c", "ui", false), ("d", "trigger_job", false)]
+    {
+        let build = json!({
+            "pipeline_id": "42", "organization_slug": "acme", "pipeline_slug": "web", "build_number": jti, "build_branch": "main",
+            "build_commit": "a".repeat(40), "job_id": jti, "build_source": source,
+        });
+        let token = trusting.token(jti, build).await;
+        let asked = trusting.world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json;
+        assert_eq!(asked["allowed"], expected, "{source}");
+        let form = [
+            ("grant_type", EXCHANGE),
+            ("subject_token", &*token),
+            ("audience", "vault"),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("requested_token_type", ID_TOKEN),
+        ];
+        let reply = trusting.world.server.form(TOKEN, None, &form).await.expect(200);
+        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(reply.text_at("/access_token")).unwrap().claims;
+        let subject = claims["sub"].as_str().unwrap();
+        assert_eq!(subject.ends_with(":ref_type:branch:ref:main"), expected, "{subject}");
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_changes_while_its_token_is_weighed_mints_nothing() {
+    let trusting = Trusting::new().await;
+    let token = trusting.issuer.token("a", json!({}));
+    // Whoever changes the rule holds its row; the exchange has read it, and waits.
+    let mut sql = trusting.world.server.sql().await;
+    sqlx::query("begin").execute(&mut sql).await.unwrap();
+    sqlx::query("update trust_rules set permissions = '{}'").execute(&mut sql).await.unwrap();
+    let change = async {
+        let waiting = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+        let mut other = trusting.world.server.sql().await;
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut other).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        sqlx::query("commit").execute(&mut sql).await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(trusting.exchange(&token), change);
+    refused(reply, "invalid_request", "has changed meanwhile");
+    assert_eq!(trusting.counts().await, (0, 0, 0, 0));
+    // Nothing was used up, and the new terms hold.
+    assert_eq!(trusting.exchange(&token).await.expect(200).json["scope"], "");
+}
+
+#[tokio::test]
+async fn nobody_uses_up_what_another_key_signs() {
+    let (issuer, other) = (Issuer::start().await, Issuer::start().await);
+    issuer.vouch_for(&other);
+    let world = World::on(Server::start_with(|settings| issuer.set(settings)).await).await;
+    let mut rule = json!({
+        "name": "ci", "issuer": issuer.url, "ci": "github", "claims": { "repository_id": ["42"] }, "protected": true,
+    });
+    world.server.post(RULES, world.person("maintainer"), rule.clone()).await.expect(201);
+    rule["jwks_uri"] = json!(format!("{}/keys", other.url));
+    world.server.post("/v1/projects/other%2Fapp/trust-rules", world.person("stranger"), rule).await.expect(201);
+    // The stranger signs in the other's name, with a `jti` that will be.
+    let claims = issuer.claims("a", json!({}));
+    exchange(&world.server, &other.sign(&claims), &[("project", "other/app")]).await.expect(200);
+    let genuine = issuer.sign(&claims);
+    exchange(&world.server, &genuine, &[("project", "acme/web")]).await.expect(200);
+    refused(exchange(&world.server, &genuine, &[("project", "acme/web")]).await, "invalid_request", "was used before");
+}
+
+#[tokio::test]
+async fn a_rule_for_another_ci_stands_in_nobodys_way() {
+    let trusting =
+        Trusting::with(json!({ "ci": "gitlab", "claims": { "project_id": ["9"] }, "protected": true })).await;
+    let token = trusting.issuer.token("a", json!({ "project_id": "9" }));
+    refused(trusting.exchange(&token).await, "invalid_request", "does not tell its job");
+    trusting.add_rule(json!({ "protected": true })).await;
+    trusting.exchange(&token).await.expect(200);
 }

@@ -56,6 +56,13 @@ struct Trusted {
     fingerprint: [u8; 32],
 }
 
+/// A token whose signature holds, and by whose keys.
+struct Verified {
+    claims: Claims,
+    fingerprint: [u8; 32],
+    source: Source,
+}
+
 impl App {
     pub async fn exchange_id_token(
         &self,
@@ -82,6 +89,10 @@ impl App {
             if !assertion::take(tx, trusted.fingerprint, dead_at).await? {
                 return Err(refused("was used before"));
             }
+            // The issuer may have been slow, and the rule another by now.
+            if trust_rule::hold(tx, rule.id).await?.as_ref() != Some(rule) {
+                return Err(refused("was taken by a trust rule that has changed meanwhile; try again"));
+            }
             Ok(render(&draft.issue(tx, protected).await?))
         })
         .await
@@ -98,11 +109,10 @@ impl App {
         let issuer = HttpsUrl::parse(issuer).map_err(|_| refused("has an `iss` that is no issuer's"))?;
         let expected = Expected { issuer: &issuer, audience: exchange.issuer, alone: true, max_life: MAX_LIFE };
         token.weigh(&expected, now).map_err(refused)?;
-        let fingerprint = token.fingerprint();
         let Some((project, rules)) = self.rules(&exchange.trusted_by, &issuer).await? else {
             return Err(untrusted());
         };
-        let (claims, signed_by) = self.verify(token, &rules, now).await?;
+        let Verified { claims, fingerprint, source: signed_by } = self.verify(token, &rules, now).await?;
         let matches =
             |rule: &TrustRule| source(rule) == signed_by && rule.claims.match_all(claims::Claims(claims.all()));
         let rules: Vec<_> = rules.into_iter().filter(matches).collect();
@@ -129,13 +139,12 @@ impl App {
         Ok((!rules.is_empty()).then_some((project, rules)))
     }
 
-    /// The claims, and whose keys the signature holds by.
     async fn verify(
         &self,
         token: Unverified<'_>,
         rules: &[TrustRule],
         now: OffsetDateTime,
-    ) -> Result<(Claims, Source), Refusal> {
+    ) -> Result<Verified, Refusal> {
         let mut sources = Vec::new();
         for source in rules.iter().map(source) {
             if !sources.contains(&source) {
@@ -144,7 +153,9 @@ impl App {
         }
         for source in sources.into_iter().take(MAX_SOURCES) {
             if let Some(keys) = self.issuer_keys.find(&source, |keys| token.has_key_among(keys), now).await {
-                return token.verify(&keys).map(|claims| (claims, source)).map_err(|_| untrusted());
+                let fingerprint = token.fingerprint(&keys).map_err(|_| untrusted())?;
+                let claims = token.verify(&keys).map_err(|_| untrusted())?;
+                return Ok(Verified { claims, fingerprint, source });
             }
         }
         Err(untrusted())
@@ -201,16 +212,21 @@ impl App {
 fn choose(trusted: &Trusted) -> Result<(&TrustRule, CiJob), Refusal> {
     let mut first = None;
     for rule in &trusted.rules {
-        let job = CiJob::read(rule.ci, claims::Claims(trusted.claims.all()))
-            .map_err(|unreadable| refused(format!("does not tell its job: {unreadable}")))?;
+        let read = CiJob::read(rule.ci, claims::Claims(trusted.claims.all()));
+        let read = read.map_err(|unreadable| refused(format!("does not tell its job: {unreadable}")));
+        let Ok(job) = read else {
+            // Another rule may be for another CI.
+            first.get_or_insert(read.map(|job| (rule, job)));
+            continue;
+        };
         let facts = job.facts(rule.excludes_forks);
         let mints = !rule.paused && (rule.protected || !facts.is_protected(&trusted.project.protected_refs));
         if mints {
             return Ok((rule, job));
         }
-        first.get_or_insert((rule, job));
+        first.get_or_insert(Ok((rule, job)));
     }
-    first.ok_or_else(untrusted)
+    first.unwrap_or_else(|| Err(untrusted()))
 }
 
 fn source(rule: &TrustRule) -> Source {

@@ -55,6 +55,13 @@ struct Known {
     used_at: Option<OffsetDateTime>,
 }
 
+impl Known {
+    /// Whether the last fetch, which may still be under way, began long enough ago.
+    fn may_be_asked(&self, now: OffsetDateTime) -> bool {
+        self.tried_at.is_none_or(|at| now >= at + PAUSE)
+    }
+}
+
 impl IssuerKeys {
     pub(crate) fn new(settings: &IssuerSettings) -> IssuerKeys {
         IssuerKeys { fetch: Fetch::new(settings), slots: Mutex::default() }
@@ -67,7 +74,7 @@ impl IssuerKeys {
         will_do: impl Fn(&JwkSet) -> bool,
         now: OffsetDateTime,
     ) -> Option<Arc<JwkSet>> {
-        let slot = self.slot(source, now);
+        let slot = self.slot(source, now)?;
         if let Some(keys) = slot.younger_than(FRESH, &will_do, now) {
             return Some(keys);
         }
@@ -98,15 +105,18 @@ impl IssuerKeys {
         slot.younger_than(STALE, &will_do, now)
     }
 
-    fn slot(&self, source: &Source, now: OffsetDateTime) -> Arc<Slot> {
+    /// `None`: there is room for no more. The longest unused makes room, but none that was asked a moment ago: it would be
+    /// asked again.
+    fn slot(&self, source: &Source, now: OffsetDateTime) -> Option<Arc<Slot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if !slots.contains_key(source) && slots.len() >= MAX_ISSUERS {
-            let idle = slots.iter().min_by_key(|(_, slot)| slot.locked().used_at).map(|(source, _)| source.clone());
-            idle.and_then(|idle| slots.remove(&idle));
+            let idle = slots.iter().filter(|(_, slot)| slot.locked().may_be_asked(now));
+            let idle = idle.min_by_key(|(_, slot)| slot.locked().used_at).map(|(source, _)| source.clone())?;
+            slots.remove(&idle);
         }
         let slot = slots.entry(source.clone()).or_insert_with(|| Arc::new(Slot::new()));
         slot.locked().used_at = Some(now);
-        Arc::clone(slot)
+        Some(Arc::clone(slot))
     }
 }
 
@@ -136,7 +146,7 @@ impl Slot {
             return false;
         }
         let mut known = self.locked();
-        let due = known.tried_at.is_none_or(|at| now >= at + PAUSE);
+        let due = known.may_be_asked(now);
         if due {
             known.tried_at = Some(now);
         }
@@ -145,5 +155,29 @@ impl Slot {
 
     fn keep(&self, keys: JwkSet, now: OffsetDateTime) {
         self.locked().keys = Some((Arc::new(keys), now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[tokio::test]
+    async fn that_an_issuer_was_asked_is_not_forgotten_for_others() {
+        let now = datetime!(2026-11-23 10:00 UTC);
+        let keys = IssuerKeys::new(&IssuerSettings::default());
+        let source = |n: usize| Source { issuer: format!("https://ci{n}.example"), jwks_uri: None };
+        for n in 0..MAX_ISSUERS {
+            assert!(keys.slot(&source(n), now).unwrap().begin(|_| false, now));
+        }
+        assert!(keys.slot(&source(MAX_ISSUERS), now).is_none());
+        assert!(keys.slot(&source(0), now).is_some_and(|slot| !slot.begin(|_| false, now)));
+        // The first was used last.
+        let later = now + PAUSE;
+        keys.slot(&source(0), later).unwrap();
+        assert!(keys.slot(&source(MAX_ISSUERS), later).is_some());
+        let slots = keys.slots.lock().unwrap();
+        assert_eq!((slots.len(), slots.contains_key(&source(0))), (MAX_ISSUERS, true));
     }
 }

@@ -8,7 +8,7 @@ pub(crate) use claims::{Claims, Expected};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
 use serde_json::Value;
@@ -109,13 +109,13 @@ impl<'t> Unverified<'t> {
         self.claims.check_but_jti(expected, now)
     }
 
-    /// By what one that was used is known again: its `jti`, or where its issuer gives none, all that is signed.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        if self.claims.text("jti").is_some_and(|jti| !jti.is_empty()) {
-            self.claims.fingerprint()
-        } else {
-            Sha256::digest(self.signed).into()
-        }
+    /// By what one that was used is known again: its `jti`, or where its issuer gives none, all that is signed; and the key. Anybody
+    /// may name a key of their own for an issuer, and use up nothing but what that key signs.
+    pub(crate) fn fingerprint(&self, keys: &JwkSet) -> Result<[u8; 32], BadJwt> {
+        let key = self.key(keys)?.thumbprint(ThumbprintHash::SHA256).map_err(|_| BadJwt::UnknownKey)?;
+        let named = self.claims.text("jti").is_some_and(|jti| !jti.is_empty());
+        let text = if named { self.claims.fingerprint() } else { Sha256::digest(self.signed).into() };
+        Ok(Sha256::new().chain_update(key).chain_update(text).finalize().into())
     }
 
     /// Whether the key that it names is among these.

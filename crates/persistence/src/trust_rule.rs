@@ -113,6 +113,12 @@ pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<
     .collect()
 }
 
+/// As it is now, which it stays until the transaction ends.
+pub async fn hold(tx: &mut Tx, id: TrustRuleId) -> Result<Option<TrustRule>> {
+    sqlx::query!("select id from trust_rules where id = $1 for share", id.0).fetch_optional(tx.on()).await?;
+    find(tx.on(), id).await
+}
+
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: TrustRuleId) -> Result<Option<TrustRule>> {
     sqlx::query!("select id from trust_rules where id = $1 for update", id.0).fetch_optional(tx.on()).await?;

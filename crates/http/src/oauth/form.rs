@@ -64,6 +64,15 @@ impl Form {
         self.get(name).ok_or(OAuthDenied::invalid_request(missing))
     }
 
+    /// The permissions of a `scope`; `None`: there is none, which leaves all there is. Blanks alone are an empty list that was meant
+    /// to be one, and never the widest.
+    pub(super) fn scope(&self) -> Result<Option<Vec<String>>, OAuthDenied> {
+        match self.get("scope").map(|_| self.words("scope")) {
+            Some(words) if words.is_empty() => Err(OAuthDenied::new("invalid_scope", "the scope names nothing")),
+            words => Ok(words),
+        }
+    }
+
     /// The words of a space-separated value.
     pub(super) fn words(&self, name: &str) -> Vec<String> {
         self.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()

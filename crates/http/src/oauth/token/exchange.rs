@@ -45,13 +45,8 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
 }
 
 async fn narrower(server: &Server, parts: &Parts, form: &Form, subject: &str) -> Result<Response, OAuthDenied> {
-    let scope = form.words("scope");
-    let narrow = Narrow {
-        permissions: (!scope.is_empty()).then_some(scope),
-        details: details(form)?,
-        expires_at: None,
-        audience: audience(form)?,
-    };
+    let narrow =
+        Narrow { permissions: form.scope()?, details: details(form)?, expires_at: None, audience: audience(form)? };
     let holder = server.app.holder(subject, request_id(parts)).await.map_err(subject_refused)?;
     prove(parts);
     let now = server.app.clock().now();

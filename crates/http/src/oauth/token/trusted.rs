@@ -50,11 +50,10 @@ async fn answer(
             "an ID token brings a job token for every project; narrow that one",
         ));
     }
-    let scope = form.words("scope");
     let exchange = IdTokenExchange {
         token,
         trusted_by: trusted_by(form)?,
-        permissions: (!scope.is_empty()).then_some(scope),
+        permissions: form.scope()?,
         audience: audience(form)?,
         issuer: &server.config.issuer,
         request: request_id(parts),
