@@ -16,7 +16,6 @@ mod entropy;
 mod exchange_id_token;
 mod explain;
 mod finish;
-#[cfg_attr(not(test), expect(dead_code, reason = "the mints that are gathered come next"))]
 mod gather;
 mod grant;
 mod id_token;

@@ -4,6 +4,7 @@ use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
+use crate::mint::Mints;
 use crate::registry_authority::Authority;
 use crate::usage::Usage;
 use crate::{Clock, EncryptionKey, IssuerSettings, Refusal};
@@ -80,6 +81,7 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) mints: Mints,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
     pub(crate) registry_authority: OnceLock<Authority>,
@@ -106,6 +108,7 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            mints: Mints::default(),
             issuer_keys,
             keys: Keys::default(),
             registry_authority: OnceLock::new(),
