@@ -2,6 +2,7 @@
 
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::finish::Finishes;
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
 use crate::mint::Mints;
@@ -82,6 +83,7 @@ pub struct App {
     health: RwLock<Health>,
     pub(crate) usage: Usage,
     pub(crate) mints: Mints,
+    pub(crate) finishes: Finishes,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
     pub(crate) registry_authority: OnceLock<Authority>,
@@ -109,6 +111,7 @@ impl App {
             health,
             usage: Usage::default(),
             mints: Mints::default(),
+            finishes: Finishes::default(),
             issuer_keys,
             keys: Keys::default(),
             registry_authority: OnceLock::new(),

@@ -11,15 +11,10 @@ use jobpass_domain::runner::Runner;
 use jobpass_persistence::job::IfHeld;
 use jobpass_persistence::{Context, Tx, project, runner};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Two under way: one is written while the other is flushed.
 const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 2, waiting: 1024 };
-/// The longest that a mint may take, waiting included.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// What a runner asks for, checked as far as its words alone tell.
 #[derive(Debug)]
 pub(crate) struct Asked {
@@ -70,23 +65,20 @@ impl App {
             let app = Arc::clone(&app);
             async move { app.mint_batch(&batch).await }
         };
-        let answer = timeout(PATIENCE, self.mints.0.ask(asked, work)).await;
-        Ok(answer.map_err(|_| Refusal::Unavailable(format!("not minted within {PATIENCE:?}")))??)
+        Ok(self.mints.0.ask(asked, work).await?)
     }
 
     async fn mint_batch(&self, batch: &[Arc<Asked>]) -> Vec<Outcome> {
         // Each event names its own runner and request.
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
-        let minted = timeout(PATIENCE, self.transaction(context, async |tx: &mut Tx| issue_together(tx, batch).await));
-        let minted =
-            minted.await.unwrap_or_else(|_| Err(Refusal::Unavailable(format!("no answer within {PATIENCE:?}"))));
-        let for_each = |outcome: &dyn Fn() -> Outcome| batch.iter().map(|_| outcome()).collect();
+        let minted = self.transaction(context, async |tx: &mut Tx| issue_together(tx, batch).await).await;
+        let all = |outcome: &dyn Fn() -> Outcome| batch.iter().map(|_| outcome()).collect();
         match minted {
             Ok(outcomes) => outcomes,
-            Err(Refusal::Unavailable(why)) => for_each(&|| Refusal::Unavailable(why.clone()).into()),
+            Err(Refusal::Unavailable(why)) => all(&|| Refusal::Unavailable(why.clone()).into()),
             Err(refusal) => {
                 tracing::warn!(?refusal, mints = batch.len(), "a batch failed; each of its mints is tried by itself");
-                for_each(&|| Outcome::Alone)
+                all(&|| Outcome::Alone)
             }
         }
     }
