@@ -27,6 +27,7 @@ mod configuration;
 mod decisions;
 mod derived;
 mod explain;
+mod forged_id_tokens;
 mod forward_auth;
 mod grants;
 mod id_tokens;
