@@ -62,7 +62,7 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Minted) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        let runner = &caller.runner;
+        let runner = &*caller.runner;
         if let Some(kept) = self.replayed(idempotency, runner.id.0).await? {
             return Ok(kept);
         }
