@@ -377,7 +377,7 @@ async fn only_grants_that_can_match_the_source_are_loaded() {
     let catalogue = jobpass_domain::Catalogue::default();
     let mut sql = world.server.sql().await;
     let loaded = question::load(&mut sql, parsed.hour, parsed.hash, Some("acme/lib"), &catalogue).await.unwrap();
-    assert_eq!(loaded.target.unwrap().grants.len(), 2);
+    assert_eq!(loaded.circumstances.target.as_ref().unwrap().grants.len(), 2);
     assert_eq!(world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json["allowed"], true);
 }
 

@@ -16,6 +16,7 @@ mod authorization_details;
 mod bad_input;
 mod bearer;
 mod brute_force;
+mod caching;
 mod callers;
 mod ceilings;
 mod client_authentication;

@@ -75,7 +75,7 @@ impl App {
         }
         let cap = self.cap(request.permissions.as_deref()).await?;
         check(&request, self.settings.max_job_timeout)?;
-        let asked = Arc::new(Asked { runner: caller.runner.clone(), request, cap, request_id: caller.request });
+        let asked = Arc::new(Asked { runner: Arc::clone(&caller.runner), request, cap, request_id: caller.request });
         if idempotency.is_none() {
             match self.mint_together(Arc::clone(&asked)).await? {
                 Outcome::Minted(minted) => return Ok(render(&minted)),

@@ -19,7 +19,7 @@ const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 2, waiting: 1024 };
 #[derive(Debug)]
 pub(crate) struct Asked {
     /// As it proved itself.
-    pub(crate) runner: Runner,
+    pub(crate) runner: Arc<Runner>,
     pub(crate) request: Mint,
     pub(crate) cap: Option<Vec<String>>,
     pub(crate) request_id: Uuid,

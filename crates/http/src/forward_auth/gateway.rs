@@ -2,7 +2,7 @@
 
 use super::PREFIX;
 use super::reply::Refused;
-use crate::extract::request_id;
+use crate::extract::{request_id, wants_fresh};
 use crate::limit;
 use crate::problem::Denied;
 use crate::server::Server;
@@ -37,7 +37,8 @@ impl FromRequestParts<Arc<Server>> for Gateway {
             limit::claim(parts, client);
         }
         let secret = proof(parts).ok_or_else(|| Refused::gateway().into_response())?;
-        match server.app.service(Some(client), secret.expose(), request_id(parts)).await {
+        let request = (request_id(parts), wants_fresh(&parts.headers));
+        match server.app.service(Some(client), secret.expose(), request).await {
             Ok(caller) => {
                 limit::prove(parts);
                 Ok(Gateway(caller))
