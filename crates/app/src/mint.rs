@@ -4,7 +4,7 @@ mod batch;
 mod draft;
 mod gathered;
 
-pub(crate) use batch::{Batch, Outcome};
+pub(crate) use batch::{Batch, Outcome, Stopped};
 pub(crate) use draft::Draft;
 pub(crate) use gathered::Mints;
 
@@ -78,9 +78,9 @@ impl App {
         let asked = Arc::new(Asked { runner: Arc::clone(&caller.runner), request, cap, request_id: caller.request });
         if idempotency.is_none() {
             match self.mint_together(Arc::clone(&asked)).await? {
-                Outcome::Minted(minted) => return Ok(render(&minted)),
-                Outcome::Refused(refusal) => return Err(refusal),
-                Outcome::Alone => {}
+                Ok(minted) => return Ok(render(&minted)),
+                Err(Stopped::Refused(refusal)) => return Err(refusal),
+                Err(Stopped::Alone) => {}
             }
         }
         self.mint_alone(&asked, idempotency, render).await
@@ -126,9 +126,9 @@ impl App {
 /// One alone, which waits for what others hold.
 pub(crate) async fn issue_one(tx: &mut Tx, draft: Draft<'_>) -> Result<Minted, Refusal> {
     match issue(tx, Batch::of([draft]), IfHeld::Wait).await?.pop() {
-        Some(Outcome::Minted(minted)) => Ok(minted),
-        Some(Outcome::Refused(refusal)) => Err(refusal),
-        Some(Outcome::Alone) | None => Err(Refusal::Unavailable("its job went away meanwhile".to_owned())),
+        Some(Ok(minted)) => Ok(minted),
+        Some(Err(Stopped::Refused(refusal))) => Err(refusal),
+        Some(Err(Stopped::Alone)) | None => Err(Refusal::Unavailable("its job went away meanwhile".to_owned())),
     }
 }
 

@@ -5,17 +5,18 @@ use super::Minted;
 use crate::Refusal;
 
 /// What comes of one mint.
+pub(crate) type Outcome = Result<Minted, Stopped>;
+
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    Minted(Minted),
+pub(crate) enum Stopped {
     Refused(Refusal),
     /// It may be minted in a transaction of its own: what it needs is held by somebody else, or its batch failed.
     Alone,
 }
 
-impl From<Refusal> for Outcome {
-    fn from(refusal: Refusal) -> Outcome {
-        Outcome::Refused(refusal)
+impl From<Refusal> for Stopped {
+    fn from(refusal: Refusal) -> Stopped {
+        Stopped::Refused(refusal)
     }
 }
 
@@ -23,7 +24,7 @@ impl From<Refusal> for Outcome {
 #[derive(Debug)]
 pub(crate) struct Batch<T> {
     going: Vec<(usize, T)>,
-    over: Vec<(usize, Outcome)>,
+    over: Vec<(usize, Stopped)>,
 }
 
 impl<T> Batch<T> {
@@ -37,7 +38,7 @@ impl<T> Batch<T> {
     }
 
     /// Takes each a step further, or no further.
-    pub(super) fn sift<U, E: Into<Outcome>>(mut self, mut step: impl FnMut(T) -> Result<U, E>) -> Batch<U> {
+    pub(super) fn sift<U, E: Into<Stopped>>(mut self, mut step: impl FnMut(T) -> Result<U, E>) -> Batch<U> {
         let mut going = Vec::with_capacity(self.going.len());
         for (place, item) in self.going {
             match step(item) {
@@ -55,9 +56,9 @@ impl<T> Batch<T> {
     }
 
     /// The end: those that are under way arrive.
-    pub(super) fn outcomes(self, arrive: impl Fn(T) -> Outcome) -> Vec<Outcome> {
-        let mut all = self.over;
-        all.extend(self.going.into_iter().map(|(place, item)| (place, arrive(item))));
+    pub(super) fn outcomes(self, minted: impl Fn(T) -> Minted) -> Vec<Outcome> {
+        let mut all: Vec<_> = self.over.into_iter().map(|(place, stopped)| (place, Err(stopped))).collect();
+        all.extend(self.going.into_iter().map(|(place, item)| (place, Ok(minted(item)))));
         all.sort_unstable_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, outcome)| outcome).collect()
     }
@@ -69,21 +70,21 @@ mod tests {
 
     #[test]
     fn what_is_refused_goes_no_further_and_keeps_its_place() {
-        let batch = Batch::of([1, 2, 3, 4]).sift(|n| if n == 3 { Err(Outcome::Alone) } else { Ok(n * 10) });
+        let batch = Batch::of([1, 2, 3, 4]).sift(|n| if n == 3 { Err(Stopped::Alone) } else { Ok(n * 10) });
         assert_eq!(batch.each(|n| *n), [10, 20, 40]);
         let batch = batch.join(vec!["a", "b", "c"]).sift(|(n, found)| match n {
             10 => Err(Refusal::NotFound),
             _ => Ok((n, found)),
         });
         assert_eq!(batch.each(|item| *item), [(20, "b"), (40, "c")]);
-        let outcomes = batch.outcomes(|_| Refusal::ReadOnly.into());
+        let outcomes = batch.sift(|_| Err::<(), _>(Refusal::ReadOnly)).outcomes(|()| unreachable!());
         assert!(matches!(
             outcomes.as_slice(),
             [
-                Outcome::Refused(Refusal::NotFound),
-                Outcome::Refused(Refusal::ReadOnly),
-                Outcome::Alone,
-                Outcome::Refused(Refusal::ReadOnly)
+                Err(Stopped::Refused(Refusal::NotFound)),
+                Err(Stopped::Refused(Refusal::ReadOnly)),
+                Err(Stopped::Alone),
+                Err(Stopped::Refused(Refusal::ReadOnly))
             ]
         ));
     }

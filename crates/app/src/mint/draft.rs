@@ -1,6 +1,6 @@
 //! The mint itself, of one or of many: the same for runners and for trust rules.
 
-use super::{Batch, Mint, Minted, Outcome};
+use super::{Batch, Mint, Minted, Outcome, Stopped};
 use crate::{Conflict, Refusal, entropy};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, UserId};
@@ -55,7 +55,7 @@ pub(crate) async fn issue(tx: &mut Tx, drafts: Batch<Draft<'_>>, if_held: IfHeld
     let now = tx.now();
     let drafts = drafts.sift(Draft::weigh);
     let runs = pipeline::open_all(tx, &drafts.each(|draft| draft.run(now))).await?;
-    let drafts = drafts.join(runs).sift(|(draft, run)| draft.same_run(run));
+    let drafts = drafts.join(runs).sift(|(draft, run)| draft.same_run(&run));
     let jobs = job::open_all(tx, &drafts.each(|(draft, run)| draft.job(*run, now)), if_held).await?;
     let drafts = drafts.join(jobs).sift(|((draft, run), job)| draft.same_job(run, job, now));
     let drafts = within_limit(tx, drafts).await?;
@@ -96,7 +96,7 @@ impl<'d> Weighed<'d> {
         NewPipeline { id: PipelineId(id_at(now)), project: project.id, key: &request.pipeline_key, facts: &self.facts }
     }
 
-    fn same_run(self, run: KnownPipeline) -> Result<(Weighed<'d>, PipelineId), Refusal> {
+    fn same_run(self, run: &KnownPipeline) -> Result<(Weighed<'d>, PipelineId), Refusal> {
         match run.facts.first_difference(&self.facts) {
             Some(field) => Err(Conflict::FactsDiffer(format!("/pipeline/{field}")).into()),
             None => Ok((self, run.id)),
@@ -117,9 +117,9 @@ impl<'d> Weighed<'d> {
     }
 
     /// The job, held: nobody else adds or ends its tokens until this transaction is over.
-    fn same_job(self, run: PipelineId, job: Option<OpenJob>, now: OffsetDateTime) -> Result<Opened<'d>, Outcome> {
+    fn same_job(self, run: PipelineId, job: Option<OpenJob>, now: OffsetDateTime) -> Result<Opened<'d>, Stopped> {
         let Draft { minter, request, .. } = self.draft;
-        let job = job.ok_or(Outcome::Alone)?;
+        let job = job.ok_or(Stopped::Alone)?;
         if job.minter != minter.id {
             return Err(Refusal::from(Conflict::JobOfOtherRunner).into());
         }
@@ -150,9 +150,9 @@ async fn write(tx: &mut Tx, drafts: Batch<Opened<'_>>) -> Result<Vec<Outcome>, R
     let now = tx.now();
     let drafts = drafts.sift(|draft| draft.mint(&actors, now));
     let written = job_token::insert_all(tx, &drafts.each(|(_, _, token)| token)).await?;
-    let drafts = drafts.sift(|(draft, minted, token)| match written.contains(&token.id) {
-        true => Ok((draft, minted)),
-        false => Err(Refusal::NotFound),
+    let drafts = drafts.sift(|(draft, minted, token)| {
+        let is_there = written.contains(&token.id);
+        is_there.then_some((draft, minted)).ok_or(Refusal::NotFound)
     });
     let events = drafts.each(|(draft, minted)| draft.event(minted));
     if events.is_empty() {
@@ -160,7 +160,7 @@ async fn write(tx: &mut Tx, drafts: Batch<Opened<'_>>) -> Result<Vec<Outcome>, R
     } else {
         tx.audit_all(events).await?;
     }
-    Ok(drafts.outcomes(|(_, minted)| Outcome::Minted(minted)))
+    Ok(drafts.outcomes(|(_, minted)| minted))
 }
 
 /// The users that actors are, by what they are called, if the credential's word is taken; silently none where there is none.

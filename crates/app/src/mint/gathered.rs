@@ -1,7 +1,7 @@
 //! Mints of runners that wait together are written together: one transaction, one commit, and to each its own answer.
 
 use super::draft::{Draft, issue};
-use super::{Batch, Mint, Outcome};
+use super::{Batch, Mint, Outcome, Stopped};
 use crate::gather::{Bounds, Gather};
 use crate::{App, Conflict, Refusal};
 use jobpass_domain::audit::Actor;
@@ -72,13 +72,13 @@ impl App {
         // Each event names its own runner and request.
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
         let minted = self.transaction(context, async |tx: &mut Tx| issue_together(tx, batch).await).await;
-        let all = |outcome: &dyn Fn() -> Outcome| batch.iter().map(|_| outcome()).collect();
+        let all = |why: &dyn Fn() -> Stopped| batch.iter().map(|_| Err(why())).collect();
         match minted {
             Ok(outcomes) => outcomes,
             Err(Refusal::Unavailable(why)) => all(&|| Refusal::Unavailable(why.clone()).into()),
             Err(refusal) => {
                 tracing::warn!(?refusal, mints = batch.len(), "a batch failed; each of its mints is tried by itself");
-                all(&|| Outcome::Alone)
+                all(&|| Stopped::Alone)
             }
         }
     }
@@ -96,9 +96,9 @@ async fn issue_together(tx: &mut Tx, batch: &[Arc<Asked>]) -> Result<Vec<Outcome
     let projects = project::hold_all(tx, &keys).await?;
     let drafts = Batch::of(batch).sift(|asked| {
         // Not there, or in somebody else's hands: it is seen which when it is minted alone.
-        let runner = runners.iter().find(|runner| runner.id == asked.runner.id).ok_or(Outcome::Alone)?;
-        let project = projects.iter().find(|project| is(project, &asked.request.project)).ok_or(Outcome::Alone)?;
-        asked.draft(runner, project).map_err(Outcome::from)
+        let runner = runners.iter().find(|runner| runner.id == asked.runner.id).ok_or(Stopped::Alone)?;
+        let project = projects.iter().find(|project| is(project, &asked.request.project)).ok_or(Stopped::Alone)?;
+        asked.draft(runner, project).map_err(Stopped::from)
     });
     issue(tx, drafts, IfHeld::Skip).await
 }
