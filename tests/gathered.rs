@@ -58,6 +58,15 @@ fn mint(world: &World, key: &str, change: Value) -> tokio::task::JoinHandle<Repl
     call(world, "/v1/job-tokens", &world.runner, Some(World::mint_body(key, change)))
 }
 
+/// As many batches of mints as may be under way, each waiting for what somebody holds: whatever comes now waits for them.
+async fn two_under_way(world: &World) -> [tokio::task::JoinHandle<Reply>; 2] {
+    let first = mint(world, "first", json!({}));
+    waiting(world, 1).await;
+    let second = mint(world, "second", json!({}));
+    waiting(world, 2).await;
+    [first, second]
+}
+
 async fn finish(world: &World, minted: &Value) -> Reply {
     let path = format!("/v1/jobs/{}/finish", minted["job_id"].as_str().unwrap());
     world.server.call("POST", &path, Some(&world.runner), None).await
@@ -91,8 +100,7 @@ async fn mints_that_wait_are_written_together_and_each_has_its_own_answer() {
     let before = (rows(&world, "pipelines").await, rows(&world, "job_tokens").await);
 
     let held = Held::by(&world, "lock table pipelines in exclusive mode").await;
-    let first = [mint(&world, "first", json!({})), mint(&world, "second", json!({}))];
-    waiting(&world, 2).await;
+    let first = two_under_way(&world).await;
     let body = |key: &str, change| Some(World::mint_body(key, change));
     let mut good: Vec<_> = (0..24).map(|n| mint(&world, &format!("new {n}"), json!({}))).collect();
     good.extend((0..8).map(|_| mint(&world, "same", json!({}))));
@@ -139,8 +147,7 @@ async fn mints_that_wait_are_written_together_and_each_has_its_own_answer() {
 async fn who_disagrees_within_one_batch_is_refused_alone() {
     let world = World::new().await;
     let held = Held::by(&world, "lock table pipelines in exclusive mode").await;
-    let first = [mint(&world, "first", json!({})), mint(&world, "second", json!({}))];
-    waiting(&world, 2).await;
+    let first = two_under_way(&world).await;
     let contested: Vec<_> =
         ["a", "b", "a", "b"].map(|sha| mint(&world, "contested", json!({ "pipeline": { "sha": sha } }))).into();
     let crowd: Vec<_> = (0..17).map(|_| mint(&world, "crowd", json!({}))).collect();
@@ -202,8 +209,7 @@ async fn a_batch_that_fails_as_a_whole_fails_for_one_alone() {
         create trigger poison before insert on pipelines for each row execute function poison()";
     sqlx::raw_sql(poison).execute(&mut world.server.sql().await).await.unwrap();
     let held = Held::by(&world, "lock table pipelines in exclusive mode").await;
-    let first = [mint(&world, "first", json!({})), mint(&world, "second", json!({}))];
-    waiting(&world, 2).await;
+    let first = two_under_way(&world).await;
     let poison = mint(&world, "poison", json!({}));
     let good: Vec<_> = (0..8).map(|n| mint(&world, &n.to_string(), json!({}))).collect();
     arrived(&world).await;
@@ -218,8 +224,7 @@ async fn a_batch_that_fails_as_a_whole_fails_for_one_alone() {
 async fn whoever_goes_away_loses_nothing_for_others() {
     let world = World::new().await;
     let held = Held::by(&world, "lock table pipelines in exclusive mode").await;
-    let gone = [mint(&world, "first", json!({})), mint(&world, "second", json!({}))];
-    waiting(&world, 2).await;
+    let gone = two_under_way(&world).await;
     let waits = mint(&world, "third", json!({}));
     arrived(&world).await;
     for call in gone {
