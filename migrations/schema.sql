@@ -76,6 +76,21 @@ begin
     return new;
 end $$;
 
+CREATE FUNCTION public.log_changes(kinds text[], subjects uuid[], moment timestamp with time zone) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    latest bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('jobpass.changes', 0));
+    select max(number) into strict latest from changes;
+    insert into changes (number, mark, kind, subject, at)
+    select latest + position, gen_random_uuid(), kind, subject, moment
+    from unnest(kinds, subjects) with ordinality as change (kind, subject, position);
+    perform pg_notify('jobpass_changes', '');
+    return latest + cardinality(kinds);
+end $$;
+
 CREATE FUNCTION public.place_children() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -171,6 +186,14 @@ CREATE TABLE public.ceilings (
     CONSTRAINT ceilings_applies_when_check CHECK ((jsonb_typeof(applies_when) = 'object'::text)),
     CONSTRAINT ceilings_one_place CHECK ((num_nonnulls(group_id, project_id) <= 1)),
     CONSTRAINT ceilings_side_check CHECK ((side = ANY (ARRAY['target'::text, 'source'::text])))
+);
+
+CREATE TABLE public.changes (
+    number bigint NOT NULL,
+    mark uuid NOT NULL,
+    kind text NOT NULL,
+    subject uuid,
+    at timestamp with time zone NOT NULL
 );
 
 CREATE TABLE public.client_keys (
@@ -593,6 +616,9 @@ ALTER TABLE ONLY public.audit_events
 ALTER TABLE ONLY public.ceilings
     ADD CONSTRAINT ceilings_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY public.client_keys
     ADD CONSTRAINT client_keys_runner_key UNIQUE (runner_id);
 
@@ -728,6 +754,8 @@ CREATE INDEX audit_events_project_idx ON ONLY public.audit_events USING btree (p
 CREATE INDEX ceilings_group_idx ON public.ceilings USING btree (group_id);
 
 CREATE INDEX ceilings_project_idx ON public.ceilings USING btree (project_id);
+
+CREATE INDEX changes_at_idx ON public.changes USING btree (at);
 
 CREATE INDEX grants_group_idx ON public.grants USING btree (group_id, source_project_id, source_group_id);
 

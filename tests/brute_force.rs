@@ -81,7 +81,7 @@ async fn rfc6585_4_at_the_oauth_endpoints_it_is_an_oauth_error() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_what_is_left_before_it_is_limited() {
+async fn draft_ratelimit_headers_4_a_failure_is_told_what_is_left_before_it_is_limited() {
     let world = World::new().await;
     let first = guess(&world, &[]).await.expect(401);
     assert_eq!(first.header("ratelimit-policy"), r#""address";q=300;w=60"#);
@@ -169,6 +169,85 @@ async fn what_a_proven_caller_is_refused_is_no_failure() {
     }
 }
 
+/// All clients of a gateway share its address, and git's first request never has a token.
+#[tokio::test]
+async fn what_clients_of_a_gateway_are_refused_is_no_failure() {
+    let (world, gateway) = gateway(World::new().await).await;
+    for _ in 0..OF_AN_ADDRESS + 10 {
+        for token in [None, Some("jpj_guess")] {
+            let refused = forward_auth(&world, (&gateway.0, Some(&gateway.1)), token, &[]).await.expect(401);
+            assert_eq!(refused.header("ratelimit"), "");
+        }
+    }
+    guess(&world, &[]).await.expect(401);
+}
+
+// ── Gateways ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// A service with forward-auth: its client id and secret.
+async fn gateway(world: World) -> (World, (String, String)) {
+    let service = json!({
+        "name": "gateway", "project": "acme/lib", "resources": null,
+        "forward_auth": { "source": "fixed", "permissions": ["packages:read"] },
+    });
+    let made = world.server.post("/v1/services", world.admin(), service).await.expect(201);
+    (world, (made.text_at("/client_id"), made.text_at("/client_secret")))
+}
+
+async fn forward_auth(
+    world: &World,
+    (id, secret): (&str, Option<&str>),
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let request = world.server.http.get(format!("{}/v1/forward-auth/{id}", world.server.url));
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let own = [("x-jobpass-service", secret), ("authorization", bearer.as_deref())];
+    let own = own.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+    send(own.chain(headers.iter().copied()).fold(request, |request, (name, value)| request.header(name, value))).await
+}
+
+/// A gateway understands 401 and 403 alone.
+#[tokio::test]
+async fn rfc6749_2_3_1_guesses_of_a_gateways_secret_are_limited() {
+    let (world, (id, secret)) = gateway(World::new().await).await;
+    world.grant(&["packages:read"], json!({})).await;
+    let token = world.token("1").await;
+    let first = forward_auth(&world, (&id, Some("wrong")), None, &[]).await.expect(401);
+    assert_eq!(first.header("jobpass-reason"), "gateway");
+    assert_eq!(first.header("ratelimit"), r#""address";r=299;t=1, "client";r=99;t=1"#);
+    // Without a secret there is no guess.
+    assert_eq!(forward_auth(&world, (&id, None), None, &[]).await.expect(401).header("ratelimit"), "");
+    let (failures, limited) =
+        until_limited(401, async || forward_auth(&world, (&id, Some("wrong")), None, &[]).await).await;
+    assert_eq!(failures, OF_A_CLIENT - 1);
+    let limited = limited.expect(403);
+    assert_eq!((limited.header("jobpass-reason"), limited.header("retry-after")), ("too_many_failures", "1"));
+    assert_eq!(limited.header("ratelimit"), r#""address";r=199;t=21, "client";r=0;t=1"#);
+    assert_eq!(limited.header("content-type"), "text/plain; charset=utf-8");
+
+    // Whoever proves itself goes on, with good tokens and bad ones; so does the client elsewhere.
+    forward_auth(&world, (&id, Some(&secret)), Some(&token), &[]).await.expect(200);
+    forward_auth(&world, (&id, Some(&secret)), None, &[]).await.expect(401);
+    introspect(&world, (&id, &secret), &[]).await.expect(200);
+    introspect(&world, (&id, "wrong"), &[]).await.expect(429);
+    world.server.clock.advance(Duration::seconds(1));
+    forward_auth(&world, (&id, Some("wrong")), None, &[]).await.expect(401);
+}
+
+#[tokio::test]
+async fn rfc6749_2_3_1_a_gateway_that_guesses_for_many_is_limited_by_its_address() {
+    let world = behind_proxies(|_| {}).await;
+    let from = |address| [("x-forwarded-for", address)];
+    for n in 0..OF_AN_ADDRESS {
+        let id = format!("{n:032x}");
+        forward_auth(&world, (&id, Some("wrong")), None, &from("192.0.2.1")).await.expect(401);
+    }
+    let other = "f".repeat(32);
+    forward_auth(&world, (&other, Some("wrong")), None, &from("192.0.2.1")).await.expect(403);
+    forward_auth(&world, (&other, Some("wrong")), None, &from("192.0.2.2")).await.expect(401);
+}
+
 // ── Whom the limits are on ───────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
@@ -241,8 +320,11 @@ async fn rfc6585_4_calls_that_need_no_credential_are_limited() {
         let body = json!({ "token": unknown.expose() });
         world.server.call("POST", "/v1/leaked-tokens", None, Some(body)).await
     };
+    let first = report().await.expect(204);
+    assert_eq!(first.header("ratelimit-policy"), r#""address";q=300;w=60"#);
+    assert_eq!(first.header("ratelimit"), r#""address";r=299;t=1"#);
     let (reports, limited) = until_limited(204, report).await;
-    assert_eq!(reports, OF_AN_ADDRESS);
+    assert_eq!(reports, OF_AN_ADDRESS - 1);
     let limited = limited.refused(429, "too_many_failures");
     assert_eq!(limited.header("ratelimit-policy"), r#""address";q=300;w=60"#);
     assert_eq!(limited.header("cache-control"), "no-store");

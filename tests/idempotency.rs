@@ -19,7 +19,7 @@ async fn count(world: &World, table: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_replay_is_the_same_byte_for_byte() {
+async fn draft_idempotency_key_2_6_a_replay_is_the_same_byte_for_byte() {
     let world = World::new().await;
     let first = mint(&world, "\"k1\"").await.expect(201);
     for key in ["\"k1\"", "k1", " k1 "] {
@@ -34,7 +34,7 @@ async fn a_replay_is_the_same_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn every_post_that_creates_replays_with_its_tag() {
+async fn draft_idempotency_key_2_6_every_post_that_creates_replays_with_its_tag() {
     let world = World::new().await;
     let (runner, service) =
         (format!("/v1/runners/{}/secrets", world.runner_id), format!("/v1/services/{}/secrets", world.service.0));
@@ -68,7 +68,7 @@ async fn every_post_that_creates_replays_with_its_tag() {
 }
 
 #[tokio::test]
-async fn a_key_is_good_for_one_request() {
+async fn draft_idempotency_key_2_7_a_key_is_good_for_one_request() {
     let world = World::new().await;
     mint(&world, "k").await.expect(201);
     let other = World::mint_body("2", json!({}));
@@ -88,7 +88,7 @@ async fn a_key_is_good_for_one_request() {
 }
 
 #[tokio::test]
-async fn keys_are_each_callers_and_each_operations_own() {
+async fn draft_idempotency_key_2_2_keys_are_each_callers_and_each_operations_own() {
     let world = World::new().await;
     let other = world
         .server
@@ -114,7 +114,7 @@ async fn a_refusal_is_not_kept() {
 }
 
 #[tokio::test]
-async fn what_is_no_key() {
+async fn draft_idempotency_key_2_1_what_is_no_key() {
     let world = World::new().await;
     for key in ["", "\"\"", &"k".repeat(256)] {
         mint(&world, key).await.refused(400, "bad_request");
@@ -130,7 +130,7 @@ async fn what_is_no_key() {
 }
 
 #[tokio::test]
-async fn the_second_of_two_at_once_is_told_so() {
+async fn draft_idempotency_key_2_7_the_second_of_two_at_once_is_told_so() {
     let world = World::new().await;
     world.token("1").await;
     // Whoever holds the job's row keeps the first request waiting inside its transaction.
@@ -215,7 +215,7 @@ async fn a_replay_after_the_tokens_death_is_refused() {
 }
 
 #[tokio::test]
-async fn a_replay_after_the_tokens_expiry_is_refused() {
+async fn draft_idempotency_key_2_3_a_replay_after_the_tokens_expiry_is_refused() {
     let world = World::new().await;
     mint(&world, "k").await.expect(201);
     world.server.clock.advance(Duration::minutes(64));
@@ -225,7 +225,7 @@ async fn a_replay_after_the_tokens_expiry_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_token_is_kept_for_a_day() {
+async fn draft_idempotency_key_2_3_an_answer_without_a_token_is_kept_for_a_day() {
     let world = World::new().await;
     let create = async || post(&world, "/v1/users", world.admin(), "k", json!({ "name": "zoe" })).await;
     let first = create().await.expect(201);
@@ -236,7 +236,7 @@ async fn an_answer_without_a_token_is_kept_for_a_day() {
 }
 
 #[tokio::test]
-async fn only_the_credential_that_asked_opens_the_answer() {
+async fn draft_idempotency_key_5_only_the_credential_that_asked_opens_the_answer() {
     let world = World::new().await;
     mint(&world, "k").await.expect(201);
     let secrets = format!("/v1/runners/{}/secrets", world.runner_id);
@@ -252,7 +252,7 @@ fn hex(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_database_holds_no_secret() {
+async fn draft_idempotency_key_5_the_database_holds_no_secret() {
     let world = World::new().await;
     let minted = mint(&world, "k").await.expect(201).text_at("/token");
     let user = post(&world, "/v1/user-tokens", world.admin(), "k", json!({ "user": "guest" }))

@@ -13,6 +13,9 @@ const IN_TIME: std::time::Duration = std::time::Duration::from_secs(8);
 /// What needs no fetch, or one that is refused at once, on a machine that is busy.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(3);
 
+/// How often one host is asked within half a minute.
+const OF_A_HOST: usize = 30;
+
 async fn world(issuer: &Issuer, change: impl FnOnce(&mut Settings)) -> World {
     let server = Server::start_with(|settings| {
         issuer.set(settings);
@@ -97,18 +100,46 @@ async fn an_unknown_key_is_looked_for_once_in_half_a_minute() {
     exchange(&world, "acme/web", &issuer.token("a", json!({}))).await.expect(200);
     for n in 0..20 {
         let claims = issuer.claims(&n.to_string(), json!({}));
-        let unknown = issuer.sign_with(|header| header.kid = Some(format!("made-up-{n}")), &claims);
+        let unknown = issuer.sign_with(json!({ "kid": format!("made-up-{n}") }), &claims);
         refused(&world, &unknown, AT_ONCE).await;
     }
     assert_eq!(issuer.looks(), 2, "less than half a minute after the first fetch: none");
     world.server.clock.advance(Duration::seconds(30));
     for n in 0..20 {
         let claims = issuer.claims(&n.to_string(), json!({}));
-        let unknown = issuer.sign_with(|header| header.kid = Some(format!("made-up-{n}")), &claims);
+        let unknown = issuer.sign_with(json!({ "kid": format!("made-up-{n}") }), &claims);
         refused(&world, &unknown, AT_ONCE).await;
     }
     assert_eq!(issuer.looks(), 4, "one more");
     exchange(&world, "acme/web", &issuer.token("b", json!({}))).await.expect(200);
+}
+
+/// Whoever writes many rules, each with another address of keys, makes nobody send a flood to one host.
+#[tokio::test]
+async fn one_host_is_asked_so_often_however_many_issuers_name_it() {
+    let issuer = Issuer::start().await;
+    let world = world(&issuer, |_| {}).await;
+    let named = |n: usize| format!("https://ci{n}.example");
+    for n in 0..=OF_A_HOST {
+        trust(
+            &world,
+            "acme/web",
+            json!({ "issuer": named(n), "jwks_uri": format!("{}/keys/{n}", issuer.url), "name": format!("ci{n}") }),
+        )
+        .await;
+    }
+    let token = |n: usize| issuer.token(&n.to_string(), json!({ "iss": named(n), "run_id": n }));
+    for n in 0..OF_A_HOST {
+        exchange(&world, "acme/web", &token(n)).await.expect(200);
+    }
+    refused(&world, &token(OF_A_HOST), AT_ONCE).await;
+    assert_eq!(issuer.looks(), OF_A_HOST);
+    // What is known already goes on, and half a minute later there is room again.
+    let again = issuer.token("again", json!({ "iss": named(0), "run_id": "again" }));
+    exchange(&world, "acme/web", &again).await.expect(200);
+    world.server.clock.advance(Duration::seconds(30));
+    exchange(&world, "acme/web", &token(OF_A_HOST)).await.expect(200);
+    assert_eq!(issuer.looks(), OF_A_HOST + 1);
 }
 
 #[tokio::test]
@@ -124,7 +155,7 @@ async fn an_issuer_may_rotate_its_keys_at_any_time() {
     world.server.clock.advance(Duration::seconds(30));
     exchange(&world, "acme/web", &new).await.expect(200);
     let withdrawn = Issuer::claims(&issuer, "x", json!({}));
-    let withdrawn = issuer.sign_with(|header| header.kid = Some("k1".to_owned()), &withdrawn);
+    let withdrawn = issuer.sign_with(json!({ "kid": "k1" }), &withdrawn);
     refused(&world, &withdrawn, AT_ONCE).await;
 }
 

@@ -29,7 +29,7 @@ async fn finish(world: &World, minted: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn of_two_maintainers_with_the_same_tag_one_wins() {
+async fn rfc9110_13_1_1_of_two_maintainers_with_the_same_tag_one_wins() {
     let world = World::new().await;
     let (server, maintainer, owner) = (&world.server, world.person("maintainer"), world.person("owner"));
     for round in 0..10 {
@@ -48,7 +48,7 @@ async fn of_two_maintainers_with_the_same_tag_one_wins() {
 }
 
 #[tokio::test]
-async fn of_two_whole_lists_one_wins() {
+async fn rfc9110_13_1_1_of_two_whole_lists_one_wins() {
     let world = World::new().await;
     let (server, grants) = (&world.server, "/v1/projects/acme%2Flib/grants");
     for _ in 0..10 {
@@ -66,7 +66,7 @@ async fn of_two_whole_lists_one_wins() {
 }
 
 #[tokio::test]
-async fn of_two_patches_with_the_same_tag_one_wins() {
+async fn rfc9110_13_1_1_of_two_patches_with_the_same_tag_one_wins() {
     let world = World::new().await;
     let (server, web) = (&world.server, "/v1/projects/acme%2Fweb");
     for round in 0..10 {
@@ -153,6 +153,86 @@ async fn no_token_survives_the_finish_of_its_job() {
             }
         }
         assert!(!world.is_active(text(&first, "token")).await);
+    }
+}
+
+/// Somebody changes the runner while a mint, which has read it before, waits for its row.
+async fn mint_while_runner_is(world: &World, changed: &str) -> Reply {
+    let mut sql = world.server.sql().await;
+    sqlx::query("begin").execute(&mut sql).await.unwrap();
+    let id = uuid::Uuid::parse_str(&world.runner_id).unwrap();
+    sqlx::query("select from runners where id = $1 for update").bind(id).execute(&mut sql).await.unwrap();
+    let change = async {
+        let waiting = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
+        let mut other = world.server.sql().await;
+        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut other).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{changed} where id = '{id}'; commit")))
+            .execute(&mut sql)
+            .await
+            .unwrap();
+    };
+    let (reply, ()) = tokio::join!(world.try_mint("1", json!({})), change);
+    reply
+}
+
+#[tokio::test]
+async fn a_runner_that_is_paused_deleted_or_lowered_during_a_mint_mints_nothing() {
+    for (change, status, code) in [
+        ("update runners set paused = true", 409, "runner_paused"),
+        ("update runners set protected = false", 403, "runner_not_protected"),
+        ("delete from runners", 401, "bad_credential"),
+    ] {
+        let world = World::new().await;
+        mint_while_runner_is(&world, change).await.refused(status, code);
+        let minted = "select (select count(*) from pipelines) + (select count(*) from job_tokens)";
+        let minted: i64 = sqlx::query_scalar(minted).fetch_one(&mut world.server.sql().await).await.unwrap();
+        assert_eq!(minted, 0, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn what_ends_a_runners_tokens_ends_the_one_that_it_mints_meanwhile() {
+    let world = World::new().await;
+    let minted = mint_while_runner_is(&world, "update runners set epoch = epoch + 1").await.expect(201);
+    assert!(!world.is_active(&minted.text_at("/token")).await);
+    // As the server itself would have written it.
+    let told = "select log_changes(array['minter'], array_agg(id), now()) from runners";
+    sqlx::query(told).execute(&mut world.server.sql().await).await.unwrap();
+    let begun = std::time::Instant::now();
+    for key in 2.. {
+        if world.is_active(&world.token(&key.to_string()).await).await {
+            return;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(4), "the bound is two seconds");
+    }
+}
+
+/// Each holds the runner first, then the project: neither waits for what the other has.
+#[tokio::test]
+async fn a_mint_and_the_end_of_its_project_never_wait_for_each_other() {
+    let world = World::new().await;
+    let (server, admin) = (&world.server, world.admin());
+    for round in 0..20 {
+        let project = format!("acme/p{round}");
+        let path = format!("/v1/projects/{}", project.replace('/', "%2F"));
+        server.post("/v1/projects", admin, json!({ "path": project })).await.expect(201);
+        let runner = json!({ "name": "r", "project": project, "protected": true });
+        let runner = server.post("/v1/runners", admin, runner).await.expect(201).text_at("/token");
+        let mint = async |key: &str| {
+            let body = World::mint_body(key, json!({ "project": project }));
+            server.post("/v1/job-tokens", &runner, body).await
+        };
+        mint("1").await.expect(201);
+        let [a, b, deleted, c, d] = at_once!(mint("1"), mint("2"), server.delete(&path, admin), mint("1"), mint("3"));
+        deleted.expect(204);
+        for reply in [a, b, c, d] {
+            assert!(matches!(reply.status, 201 | 401 | 404), "{}", reply.text);
+            if reply.status == 201 {
+                assert!(!world.is_active(&reply.text_at("/token")).await);
+            }
+        }
     }
 }
 
@@ -319,7 +399,7 @@ async fn the_third_of_three_secrets_made_at_once_is_refused() {
 }
 
 #[tokio::test]
-async fn of_the_same_request_twice_at_once_one_is_carried_out() {
+async fn draft_idempotency_key_2_6_of_the_same_request_twice_at_once_one_is_carried_out() {
     let world = World::new().await;
     for round in 0..10 {
         let key = [("idempotency-key", "k")];

@@ -54,7 +54,7 @@ fn without_id(reply: &Reply) -> String {
 // ── Every kind of thing ──────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
-async fn each_thing_is_made_read_listed_changed_and_deleted() {
+async fn rfc9110_13_1_1_each_thing_is_changed_and_deleted_as_it_was_seen_or_not_at_all() {
     let world = World::new().await;
     let (server, admin) = (&world.server, world.admin());
     for (list, key, body, patch) in [

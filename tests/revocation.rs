@@ -235,3 +235,20 @@ async fn rfc7009_2_2_1_a_revocation_that_was_not_stored_is_503() {
     let asked: Value = world.introspect(&token, &[]).await.expect(503).json;
     assert_eq!(asked["error"], "temporarily_unavailable", "never an allow, and never a no either");
 }
+
+/// No browser calls here, so no page of another origin may.
+#[tokio::test]
+async fn rfc7009_2_3_no_page_of_another_origin_calls() {
+    let world = World::new().await;
+    for path in ["/oauth/revoke", "/oauth/introspect", "/oauth/token", "/v1/job-tokens"] {
+        let url = format!("{}{path}", world.server.url);
+        let preflight = world.server.http.request(reqwest::Method::OPTIONS, &url);
+        let preflight = preflight.header("access-control-request-method", "POST");
+        let call = world.server.http.post(&url).form(&[("token", "x")]);
+        for request in [preflight, call] {
+            let reply = send(request.header("origin", "https://evil.example")).await;
+            assert!(reply.status >= 400, "{path}: {}", reply.status);
+            assert!(reply.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{path}");
+        }
+    }
+}

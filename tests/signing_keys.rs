@@ -2,7 +2,7 @@
 //! server starts with an encryption key that does not fit.
 
 use crate::id_tokens::{id_token, verify};
-use crate::support::{ENCRYPTION_KEY, Server, World, settings, test_db};
+use crate::support::{ENCRYPTION_KEY, Server, Wire, World, settings, test_db};
 use jobpass::{Clock, Failure};
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -83,6 +83,16 @@ async fn rfc9110_13_1_2_a_key_set_that_is_known_is_not_sent_again() {
     assert_eq!((reply.text.as_str(), reply.header("etag")), ("", etag.as_str()));
     rotate(&server, json!({})).await;
     server.call_with("GET", "/oauth/jwks", None, None, &[("if-none-match", &etag)]).await.expect(200);
+}
+
+/// It comes from memory: whoever verifies depends on no database here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rfc7517_5_the_key_set_needs_no_database() {
+    let (server, wire) = Wire::before_a_server().await;
+    let before = kids(&server).await;
+    wire.cut().await;
+    assert_eq!(kids(&server).await, before);
+    assert!(!before.is_empty());
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use crate::support::issuer::{Issuer, OURS};
 use crate::support::{Reply, START, Server, World, merge};
-use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use time::Duration;
@@ -73,6 +72,20 @@ impl Trusting {
     /// A job token for these claims.
     async fn token(&self, jti: &str, change: Value) -> String {
         self.exchange(&self.issuer.token(jti, change)).await.expect(200).text_at("/access_token")
+    }
+
+    /// Of whom an ID token for the outside speaks that this job token gets.
+    async fn subject_of_id_token(&self, token: &str) -> String {
+        let form = [
+            ("grant_type", EXCHANGE),
+            ("subject_token", token),
+            ("audience", "vault"),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("requested_token_type", ID_TOKEN),
+        ];
+        let reply = self.world.server.form(TOKEN, None, &form).await.expect(200);
+        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(reply.text_at("/access_token")).unwrap().claims;
+        claims["sub"].as_str().unwrap().to_owned()
     }
 
     async fn counts(&self) -> (i64, i64, i64, i64) {
@@ -269,44 +282,6 @@ async fn rfc7523_3_an_assertion_is_taken_until_its_end_and_a_minute() {
     trusting.exchange(&token).await.expect(200);
     trusting.world.server.clock.advance(Duration::seconds(1));
     refused(trusting.exchange(&late).await, "invalid_request", "has expired");
-}
-
-#[tokio::test]
-async fn rfc8725_3_1_a_key_says_which_algorithm_it_is_for() {
-    let trusting = Trusting::new().await;
-    let claims = trusting.issuer.claims("a", json!({}));
-    let good = trusting.issuer.sign(&claims);
-    let parts: Vec<_> = good.split('.').collect();
-    let encoded = |value: Value| {
-        use base64::Engine;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string())
-    };
-    let with_header = |header: Value, signature: &str| format!("{}.{}.{signature}", encoded(header), parts[1]);
-    for (token, why) in [
-        (with_header(json!({ "alg": "none", "kid": "k1" }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "none" }), ""), "is not a JWT"),
-        (with_header(json!({ "alg": "HS256", "kid": "k1" }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "RS256", "kid": "k1" }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "ES256", "kid": "../../k1" }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "ES256", "kid": "' or 1=1; --" }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "ES256", "kid": "k1", "jwk": { "kty": "EC" } }), parts[2]), NO_RULE),
-        (with_header(json!({ "alg": "ES256", "kid": "k1", "cty": "JWT" }), parts[2]), "nested"),
-        (with_header(json!({ "alg": "ES256", "kid": "k1", "crit": ["exp"] }), parts[2]), "nested"),
-        (with_header(json!({ "alg": "ES256", "kid": "k1", "enc": "A128GCM" }), parts[2]), "nested"),
-        (format!("{}.{}.{}", parts[0], encoded(trusting.issuer.claims("z", json!({}))), parts[2]), NO_RULE),
-        (format!("{good}.x.y"), "is not a JWT"),
-        (format!("{}.{}.{}", parts[0], "A".repeat(20_000), parts[2]), "is longer than"),
-    ] {
-        refused(trusting.exchange(&token).await, "invalid_request", why);
-    }
-    for typ in ["at+jwt", "logout+jwt", "client-authentication+jwt"] {
-        let token = trusting.issuer.sign_with(|header| header.typ = Some(typ.to_owned()), &claims);
-        refused(trusting.exchange(&token).await, "invalid_request", "another type");
-    }
-    assert_eq!(trusting.counts().await, (0, 0, 0, 0));
-    let bare = trusting.issuer.sign_with(|header| (header.typ, header.kid) = (None, None), &claims);
-    trusting.exchange(&bare).await.expect(200);
-    assert_eq!(Algorithm::ES256, jsonwebtoken::decode_header(&good).unwrap().alg);
 }
 
 // ── Once ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -667,16 +642,31 @@ async fn a_ref_that_may_be_made_up_opens_nothing_that_a_ref_opens() {
         let token = trusting.token(jti, build).await;
         let asked = trusting.world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json;
         assert_eq!(asked["allowed"], expected, "{source}");
-        let form = [
-            ("grant_type", EXCHANGE),
-            ("subject_token", &*token),
-            ("audience", "vault"),
-            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-            ("requested_token_type", ID_TOKEN),
-        ];
-        let reply = trusting.world.server.form(TOKEN, None, &form).await.expect(200);
-        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(reply.text_at("/access_token")).unwrap().claims;
-        let subject = claims["sub"].as_str().unwrap();
+        let subject = trusting.subject_of_id_token(&token).await;
+        assert_eq!(subject.ends_with(":ref_type:branch:ref:main"), expected, "{subject}");
+    }
+}
+
+/// In a `CircleCI` job that was run again with SSH somebody sits and types; the pipeline's ref is not theirs to speak for.
+#[tokio::test]
+async fn a_job_that_is_run_again_by_hand_opens_nothing_that_its_ref_opens() {
+    let circleci = json!({ "ci": "circleci", "claims": { "oidc.circleci.com/project-id": ["42"] }, "protected": true });
+    let trusting = Trusting::with(circleci).await;
+    trusting.world.grant(&["packages:read"], json!({ "conditions": { "refs": ["main"] } })).await;
+    for (jti, rerun, expected) in
+        [("a", json!(false), true), ("b", json!(true), false), ("c", json!(null), false), ("d", json!("false"), true)]
+    {
+        let job = json!({
+            "oidc.circleci.com/project-id": "42", "oidc.circleci.com/pipeline-id": "one",
+            "oidc.circleci.com/vcs-ref": "refs/heads/main", "oidc.circleci.com/ssh-rerun": rerun,
+        });
+        let token = trusting.token(jti, job).await;
+        let asked = trusting.world.authorize(&token, &["packages:read"], json!({})).await.expect(200).json;
+        assert_eq!(asked["allowed"], expected, "{rerun}");
+        let seen = trusting.world.introspect(&token, &[]).await.expect(200).json;
+        let ref_type = if expected { "branch" } else { "merge_request" };
+        assert_eq!((&seen["protected"], &seen["ref_type"]), (&json!(expected), &json!(ref_type)), "{rerun}");
+        let subject = trusting.subject_of_id_token(&token).await;
         assert_eq!(subject.ends_with(":ref_type:branch:ref:main"), expected, "{subject}");
     }
 }

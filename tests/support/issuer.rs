@@ -2,17 +2,16 @@
 //! test wants it to.
 
 use super::START;
+use super::signer::Signer;
 use super::tls::Certificate;
 use super::world::merge;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use http::{StatusCode, Uri};
 use jobpass::Settings;
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use jsonwebtoken::Algorithm;
 use rcgen::SanType;
 use serde_json::{Value, json};
 use std::net::TcpListener;
@@ -53,18 +52,7 @@ pub(crate) struct Issuer {
     certificate: Certificate,
     folder: TempDir,
     published: Arc<Published>,
-    signing: Mutex<Signing>,
-}
-
-struct Signing {
-    key: EncodingKey,
-    kid: String,
-    count: usize,
-}
-
-fn pair() -> EncodingKey {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-    EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref())
+    signers: Mutex<Vec<Arc<Signer>>>,
 }
 
 impl Issuer {
@@ -85,24 +73,30 @@ impl Issuer {
         tokio::spawn(axum_server::from_tcp_rustls(listener, tls).unwrap().serve(router.into_make_service()));
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), &certificate.cert).unwrap();
-        let signing = Mutex::new(Signing { key: pair(), kid: String::new(), count: 0 });
-        let issuer = Issuer { url, certificate, folder, published, signing };
+        let issuer = Issuer { url, certificate, folder, published, signers: Mutex::default() };
         issuer.rotate(true);
         issuer
     }
 
     /// Signs with a further key from now on, and publishes it beside the others or alone.
     pub(crate) fn rotate(&self, alone: bool) {
-        let mut signing = self.signing.lock().unwrap();
-        signing.count += 1;
-        (signing.key, signing.kid) = (pair(), format!("k{}", signing.count));
-        let mut public = Jwk::from_encoding_key(&signing.key, Algorithm::ES256).unwrap();
-        public.common.key_id = Some(signing.kid.clone());
-        let mut keys = self.published.keys.lock().unwrap();
+        let mut signers = self.signers.lock().unwrap();
+        let signer = Signer::new(Algorithm::ES256, &format!("k{}", signers.len() + 1));
         if alone {
-            keys.clear();
+            self.published.keys.lock().unwrap().clear();
         }
-        keys.push(serde_json::to_value(public).unwrap());
+        self.publish(signer.jwk());
+        signers.push(Arc::new(signer));
+    }
+
+    /// A further key, beside those that it has.
+    pub(crate) fn publish(&self, jwk: Value) {
+        self.published.keys.lock().unwrap().push(jwk);
+    }
+
+    /// The key pair that it signs with.
+    pub(crate) fn signer(&self) -> Arc<Signer> {
+        Arc::clone(self.signers.lock().unwrap().last().unwrap())
     }
 
     pub(crate) fn fault(&self, fault: impl Into<Option<Fault>>) {
@@ -164,16 +158,23 @@ impl Issuer {
     }
 
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        self.sign_with(|_| {}, claims)
+        self.sign_with(json!({}), claims)
     }
 
-    /// With whatever header.
-    pub(crate) fn sign_with(&self, change: impl FnOnce(&mut Header), claims: &Value) -> String {
-        let signing = self.signing.lock().unwrap();
-        let mut header = Header { kid: Some(signing.kid.clone()), ..Header::new(Algorithm::ES256) };
-        change(&mut header);
-        encode(&header, claims, &signing.key).unwrap()
+    /// With a header into which `change` is merged; null takes a member away.
+    pub(crate) fn sign_with(&self, change: Value, claims: &Value) -> String {
+        let signer = self.signer();
+        signer.sign_under(&header(&signer, change), claims)
     }
+}
+
+/// That of an ID token by this key pair, with this change.
+pub(crate) fn header(signer: &Signer, change: Value) -> Value {
+    let mut header = signer.header();
+    merge(&mut header, json!({ "typ": "JWT" }));
+    merge(&mut header, change);
+    header.as_object_mut().unwrap().retain(|_, member| !member.is_null());
+    header
 }
 
 async fn answer(State(published): State<Arc<Published>>, uri: Uri) -> Response {

@@ -39,6 +39,9 @@ impl utoipa::ToSchema for Introspection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActiveToken {
+    /// The earliest of token, lease and what the service's `answer_seconds` allow. It stands first, so that an answer that is given
+    /// again can be given with another.
+    pub exp: i64,
     /// Permissions in the project asked about, each on its own; empty when none was named.
     pub scope: String,
     /// The minting credential: a runner or a trust rule.
@@ -47,8 +50,6 @@ pub struct ActiveToken {
     pub sub: String,
     pub aud: Vec<String>,
     pub iss: String,
-    /// The earliest of token, lease and what the service's `answer_seconds` allow.
-    pub exp: i64,
     pub iat: i64,
     pub nbf: i64,
     pub jti: String,

@@ -1,16 +1,19 @@
 //! Who presents a credential. A handler names the kind that it takes; a live credential of another
 //! kind is told so before anything is looked up for it.
 
+use crate::cache::{Kept, Ticket};
 use crate::{App, Refusal};
 use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::audit::Actor;
+use jobpass_domain::ground::Ground;
 use jobpass_domain::ids::{JobTokenId, ServiceId, UserTokenId};
 use jobpass_domain::job_token::{JobToken, TokenInfo};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::token::{self, Kind, Parsed};
 use jobpass_domain::user::User;
-use jobpass_persistence::{caller, question};
+use jobpass_persistence::caller::{self, ServiceBySecret, UserByToken};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A person, by an API token.
@@ -25,15 +28,17 @@ pub struct Person {
 
 #[derive(Clone, Debug)]
 pub struct RunnerCaller {
-    pub runner: Runner,
+    pub runner: Arc<Runner>,
     pub proof: RunnerProof,
     pub request: Uuid,
 }
 
 #[derive(Clone, Debug)]
 pub struct ServiceCaller {
-    pub service: Service,
+    pub service: Arc<Service>,
     pub request: Uuid,
+    /// Whether nothing that is kept in memory may be answered (`Cache-Control: no-cache`).
+    pub fresh: bool,
 }
 
 /// The holder of a live job token.
@@ -61,14 +66,30 @@ impl Holder {
 impl App {
     pub async fn person(&self, text: &str, request: Uuid) -> Result<Person, Refusal> {
         let parsed = self.expect_kind(text, Kind::User).await?;
-        let known = caller::user(self.db.read(), parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
-        Ok(Person { user: known.user, token: known.token, read_only: known.read_only, request })
+        let now = self.now();
+        let load = async |ticket: Ticket| {
+            let known = caller::user(self.db.read(), parsed.hash, now).await?.ok_or(Refusal::BadCredential)?;
+            let (until, grounds) = (known.expires_at, [Ground::User(known.user.id), Ground::UserToken(known.token)]);
+            Ok::<_, Refusal>(Kept::new(known, ticket, grounds, until))
+        };
+        let cache = &self.cache;
+        let known = cache.users.get_or_load((parsed.hash, false), &cache.freshness, now, load).await?;
+        let UserByToken { ref user, token, read_only, .. } = known.value;
+        Ok(Person { user: user.clone(), token, read_only, request })
     }
 
     pub async fn runner(&self, text: &str, request: Uuid) -> Result<RunnerCaller, Refusal> {
         let parsed = self.expect_kind(text, Kind::Runner).await?;
-        let found = caller::runner(self.db.read(), parsed.hash, self.now()).await?;
-        let (runner, proof) = found.ok_or(Refusal::BadCredential)?;
+        let now = self.now();
+        let load = async |ticket: Ticket| {
+            let found = caller::runner(self.db.read(), parsed.hash, now).await?;
+            let (runner, proof, until) = found.ok_or(Refusal::BadCredential)?;
+            let grounds = [Ground::Minter(runner.id.0), Ground::Paths];
+            Ok::<_, Refusal>(Kept::new((Arc::new(runner), proof), ticket, grounds, until))
+        };
+        let cache = &self.cache;
+        let known = cache.runners.get_or_load((parsed.hash, false), &cache.freshness, now, load).await?;
+        let (runner, proof) = known.value.clone();
         Ok(RunnerCaller { runner, proof, request })
     }
 
@@ -77,19 +98,26 @@ impl App {
         &self,
         client_id: Option<&str>,
         secret: &str,
-        request: Uuid,
+        (request, fresh): (Uuid, bool),
     ) -> Result<ServiceCaller, Refusal> {
         let parsed = self.expect_kind(secret, Kind::Service).await?;
         let id = client_id.map(|text| self::client_id(text).ok_or(Refusal::BadCredential)).transpose()?;
-        let service =
-            caller::service(self.db.read(), id, parsed.hash, self.now()).await?.ok_or(Refusal::BadCredential)?;
-        Ok(ServiceCaller { service, request })
+        let now = self.now();
+        let load = async |ticket: Ticket| {
+            let found = caller::service(self.db.read(), id, parsed.hash, now).await?;
+            let ServiceBySecret { service, expires_at } = found.ok_or(Refusal::BadCredential)?;
+            let grounds = [Ground::Service(service.id), Ground::Paths];
+            Ok::<_, Refusal>(Kept::new(Arc::new(service), ticket, grounds, expires_at))
+        };
+        let cache = &self.cache;
+        let known = cache.services.get_or_load(((id, parsed.hash), fresh), &cache.freshness, now, load).await?;
+        Ok(ServiceCaller { service: Arc::clone(&known.value), request, fresh })
     }
 
     pub async fn holder(&self, text: &str, request: Uuid) -> Result<Holder, Refusal> {
         let parsed = self.expect_kind(text, Kind::Job).await?;
         let now = self.now();
-        let loaded = question::load(self.db.read(), parsed.hour, parsed.hash, None, &self.catalogue()).await?;
+        let loaded = self.load_anew(Some(&parsed), None, false).await?.value;
         let known = loaded.token.filter(|known| known.token.death(now).is_none()).ok_or(Refusal::BadCredential)?;
         Ok(Holder { token: known.token, info: known.info, parsed, request })
     }
@@ -112,7 +140,7 @@ impl App {
             Kind::Runner => caller::runner(db, parsed.hash, now).await?.is_some(),
             Kind::Service => caller::service(db, None, parsed.hash, now).await?.is_some(),
             Kind::Job => {
-                let loaded = question::load(db, parsed.hour, parsed.hash, None, &self.catalogue()).await?;
+                let loaded = self.load_anew(Some(parsed), None, false).await?.value;
                 loaded.token.is_some_and(|known| known.token.death(now).is_none())
             }
         })

@@ -1,13 +1,13 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
+use crate::cache::Kept;
 use crate::refusal::escape;
 use crate::{App, AskedRoute, Refusal, ServiceCaller};
-use jobpass_domain::decision::{Decision, Names, Question, decide};
+use jobpass_domain::decision::{Decision, Names, decide};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
-use jobpass_domain::token::{self, Hour, Kind, TokenHash};
 use jobpass_domain::{Catalogue, Secret};
-use jobpass_persistence::question::{self, Loaded};
+use jobpass_persistence::question::Loaded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -33,10 +33,17 @@ pub struct Ask {
 pub struct Answer {
     pub decision: Decision,
     pub catalogue: Arc<Catalogue>,
-    /// Whose token it is, while it lives and is meant for the asker.
-    pub subject: Option<TokenInfo>,
+    loaded: Arc<Kept<Loaded>>,
     /// What the route made of the question, when it was asked by method and path.
     pub by_route: Option<Ask>,
+}
+
+impl Answer {
+    /// Whose token it is, while it lives and is meant for the asker.
+    pub fn subject(&self) -> Option<&TokenInfo> {
+        let known = self.loaded.value.token.as_ref().filter(|_| self.decision.dead.is_none());
+        known.map(|known| &known.info)
+    }
 }
 
 impl App {
@@ -49,32 +56,13 @@ impl App {
         let project = project_asked(caller, ask.project.as_deref())?;
         let project =
             project.ok_or_else(|| Refusal::invalid("/project", "required", "name the project that is asked about"))?;
-        let loaded = self.load(ask.token.expose(), Some(&project)).await?;
+        let loaded = self.load(ask.token.expose(), Some(&project), caller.fresh).await?;
         let asker = caller.service.asker(&catalogue);
-        let question = Question {
-            token: loaded.token.as_ref().map(|known| &known.token),
-            actor_role: loaded.actor_role,
-            source_ceilings: &loaded.source_ceilings,
-            asker: Some(&asker),
-            target: loaded.target.as_ref(),
-            asked,
-            names: &names,
-        };
+        let question = loaded.value.question(Some(&asker), asked, &names);
         let decision = decide(&question, self.now());
-        let job = loaded.token.as_ref().map(|known| known.info.job);
-        self.count(&question, loaded.target_id, (caller.service.id, job), &decision);
-        let subject = loaded.token.map(|known| known.info).filter(|_| decision.dead.is_none());
-        Ok(Answer { decision, catalogue, subject, by_route })
-    }
-
-    /// A text that is no job token loads as one that is unknown: what is asked about may be public all the same.
-    pub(crate) async fn load(&self, token: &str, project: Option<&str>) -> Result<Loaded, Refusal> {
-        let parsed = token::parse(token).filter(|parsed| parsed.kind == Kind::Job);
-        let (hour, hash) = parsed.map_or((Hour(0), TokenHash([0; 32])), |parsed| (parsed.hour, parsed.hash));
-        if parsed.is_none() && project.is_none() {
-            return Ok(Loaded::default());
-        }
-        Ok(question::load(self.db.read(), hour, hash, project, &self.catalogue()).await?)
+        let job = loaded.value.token.as_ref().map(|known| known.info.job);
+        self.count(&self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision));
+        Ok(Answer { decision, catalogue, loaded, by_route })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{App, Conflict, Refusal, RunnerCaller};
 use jobpass_domain::audit::{Actor, Change};
+use jobpass_domain::ground::Ground;
 use jobpass_domain::ids::{JobId, PipelineId, ProjectId};
 use jobpass_domain::job::JobState;
 use jobpass_domain::minter::MinterId;
@@ -45,6 +46,8 @@ impl App {
                 }
             })
             .await;
+        // A longer lease ends nobody's right to an answer, so it is in no change log; here it is told at once.
+        self.cache.freshness.touch([Ground::Job(id)]);
         beat?
     }
 

@@ -2,65 +2,135 @@
 //! for the holder who asks about itself.
 
 use crate::authorize::project_asked;
+use crate::cache::Kept;
+use crate::load::{REFUSED_FOR, job_token};
+use crate::usage::Counted;
 use crate::{App, Holder, Refusal, ServiceCaller};
+use bytes::Bytes;
 use jobpass_domain::Catalogue;
-use jobpass_domain::decision::{Decision, Names, Question, decide};
+use jobpass_domain::decision::{Decision, Names, decide};
+use jobpass_domain::ground::Ground;
 use jobpass_domain::job_token::TokenInfo;
-use jobpass_persistence::question;
+use jobpass_domain::permission::PermissionSet;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
+/// What a service asks.
+#[derive(Debug)]
+pub struct Introspection<'a> {
+    /// Whatever was presented.
+    pub token: &'a str,
+    /// Path or id, as it was asked.
+    pub project: Option<&'a str>,
+    pub permissions: &'a [String],
+}
+
 /// A live token that is meant for the asking service.
 #[derive(Debug)]
-pub struct Active {
-    pub info: TokenInfo,
+pub struct Active<'a> {
+    pub info: &'a TokenInfo,
     pub decision: Decision,
     pub catalogue: Arc<Catalogue>,
     /// The project as it was asked, or the service's own; `None` when none was named.
     pub project: Option<String>,
-    /// Until when the answer may be relied on.
-    pub rely_until: OffsetDateTime,
     pub asked_permission: bool,
 }
 
+/// An answer about a live token. Its body is rendered once, and may be given many times.
+#[derive(Debug)]
+pub struct Introspected {
+    pub body: Bytes,
+    /// Until when the answer may be relied on: the one claim that differs each time it is given.
+    pub rely_until: OffsetDateTime,
+}
+
+/// A finished answer.
+#[derive(Debug)]
+pub(crate) struct KeptAnswer {
+    /// `None`: not active.
+    pub(crate) body: Option<Bytes>,
+    pub(crate) counted: Counted,
+}
+
 impl App {
-    /// `None`: not active, for whatever reason.
+    /// `None`: not active, for whatever reason. `render`: the body, without the end of what it says.
     pub async fn introspect(
         &self,
         caller: &ServiceCaller,
-        token: &str,
-        project: Option<&str>,
-        permissions: &[String],
-    ) -> Result<Option<Active>, Refusal> {
-        let own = project_asked(caller, project)?;
-        let catalogue = self.catalogue_for(permissions).await?;
-        let asked = catalogue
-            .parse_all(permissions)
+        asked: &Introspection<'_>,
+        render: impl Fn(&Active<'_>) -> Result<Bytes, Refusal>,
+    ) -> Result<Option<Introspected>, Refusal> {
+        let own = project_asked(caller, asked.project)?;
+        let catalogue = self.catalogue_for(asked.permissions).await?;
+        let permissions = catalogue
+            .parse_all(asked.permissions)
             .map_err(|(_, unknown)| Refusal::invalid("permission", "unknown_permission", unknown.to_string()))?;
-        let loaded = self.load(token, own.as_deref()).await?;
-        let Some(known) = loaded.token else { return Ok(None) };
-        let asker = caller.service.asker(&catalogue);
-        let question = Question {
-            token: Some(&known.token),
-            actor_role: loaded.actor_role,
-            source_ceilings: &loaded.source_ceilings,
-            asker: Some(&asker),
-            target: loaded.target.as_ref(),
-            asked,
-            names: &Names::new(),
+        let key = digest(caller, asked);
+        let answer = match self.kept_answer(&key, caller.fresh) {
+            Some(kept) => kept,
+            None => self.answer(caller, asked, (own.as_deref(), permissions), key, render).await?,
         };
-        let now = self.now();
-        let decision = decide(&question, now);
-        self.count(&question, loaded.target_id, (caller.service.id, Some(known.info.job)), &decision);
-        if decision.dead.is_some() {
-            return Ok(None);
+        self.count(&answer.value.counted);
+        let Some(body) = &answer.value.body else { return Ok(None) };
+        let answer_until = self.now() + Duration::seconds(caller.service.answer_seconds.into());
+        let rely_until = answer.until.map_or(answer_until, |until| until.min(answer_until));
+        Ok(Some(Introspected { body: body.clone(), rely_until }))
+    }
+
+    fn kept_answer(&self, key: &[u8; 32], fresh: bool) -> Option<Arc<Kept<KeptAnswer>>> {
+        let (cache, now) = (&self.cache, self.now());
+        if fresh {
+            return None;
         }
-        let answer_until = now + Duration::seconds(caller.service.answer_seconds.into());
-        let ends = [Some(known.token.expires_at), known.lease_until, decision.grants_until].into_iter().flatten();
-        let rely_until = ends.fold(answer_until, OffsetDateTime::min);
-        let echoed = project.map(str::to_owned).or_else(|| caller.service.project_path.clone());
-        let asked_permission = !permissions.is_empty();
-        Ok(Some(Active { info: known.info, decision, catalogue, project: echoed, rely_until, asked_permission }))
+        cache.answers.get(key, &cache.freshness, now).or_else(|| cache.refusals.get(key, &cache.freshness, now))
+    }
+
+    /// Loads, decides, renders, and keeps what comes of it.
+    async fn answer(
+        &self,
+        caller: &ServiceCaller,
+        asked: &Introspection<'_>,
+        (project, permissions): (Option<&str>, PermissionSet),
+        key: [u8; 32],
+        render: impl Fn(&Active<'_>) -> Result<Bytes, Refusal>,
+    ) -> Result<Arc<Kept<KeptAnswer>>, Refusal> {
+        // What is answered is kept as an answer, and not once more as what it was made of.
+        let loaded = self.load_anew(job_token(asked.token).as_ref(), project, caller.fresh).await?;
+        let catalogue = self.catalogue();
+        let now = self.now();
+        let asker = caller.service.asker(&catalogue);
+        let names = Names::new();
+        let question = loaded.value.question(Some(&asker), permissions, &names);
+        let decision = decide(&question, now);
+        let job = loaded.value.token.as_ref().map(|known| known.info.job);
+        let counted = self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision);
+        let decision_until = decision.grants_until;
+        let body = match &loaded.value.token {
+            Some(known) if decision.dead.is_none() => Some(render(&Active {
+                info: &known.info,
+                decision,
+                catalogue,
+                project: asked.project.map(str::to_owned).or_else(|| caller.service.project_path.clone()),
+                asked_permission: !asked.permissions.is_empty(),
+            })?),
+            _ => None,
+        };
+        let is_active = body.is_some();
+        let until = if is_active { decision_until } else { Some(now + REFUSED_FOR) };
+        let answer = loaded.derive(KeptAnswer { body, counted }, [Ground::Service(caller.service.id)], until);
+        Ok(self.keep(key, Arc::new(answer), is_active))
+    }
+
+    fn keep(&self, key: [u8; 32], answer: Arc<Kept<KeptAnswer>>, is_active: bool) -> Arc<Kept<KeptAnswer>> {
+        let cache = &self.cache;
+        if is_active {
+            cache.answers.put(key, Arc::clone(&answer), &cache.freshness, self.now());
+        } else {
+            cache.answers.remove(&key);
+            cache.refusals.put(key, Arc::clone(&answer), &cache.freshness, self.now());
+        }
+        answer
     }
 
     /// What the holder's token may do in a project; one that does not exist grants nothing.
@@ -74,17 +144,22 @@ impl App {
         let asked = catalogue
             .parse_all(permissions)
             .map_err(|(_, unknown)| Refusal::invalid("?permission", "unknown_permission", unknown.to_string()))?;
-        let parsed = &holder.parsed;
-        let loaded = question::load(self.db.read(), parsed.hour, parsed.hash, Some(project), &catalogue).await?;
-        let question = Question {
-            token: loaded.token.as_ref().map(|known| &known.token),
-            actor_role: loaded.actor_role,
-            source_ceilings: &loaded.source_ceilings,
-            asker: None,
-            target: loaded.target.as_ref(),
-            asked,
-            names: &Names::new(),
-        };
-        Ok((decide(&question, self.now()), catalogue))
+        let loaded = self.load_anew(Some(&holder.parsed), Some(project), false).await?.value;
+        let names = Names::new();
+        Ok((decide(&loaded.question(None, asked, &names), self.now()), catalogue))
     }
+}
+
+/// Names what was asked, by whom: nobody can make two questions share an answer.
+fn digest(caller: &ServiceCaller, asked: &Introspection<'_>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(caller.service.id.0.as_bytes());
+    let texts =
+        [Some(asked.token), asked.project].into_iter().chain(asked.permissions.iter().map(|one| Some(one.as_str())));
+    for text in texts {
+        // No text is as long as the mark of none.
+        hash.update(text.map_or(u64::MAX, |text| u64::try_from(text.len()).unwrap_or(u64::MAX - 1)).to_be_bytes());
+        hash.update(text.unwrap_or_default());
+    }
+    hash.finalize().into()
 }

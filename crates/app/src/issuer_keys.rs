@@ -4,6 +4,7 @@
 
 mod fetch;
 mod guard;
+mod hosts;
 
 pub use guard::IssuerSettings;
 
@@ -92,7 +93,7 @@ impl IssuerKeys {
             let (fetch, source, kept) = (self.fetch.clone(), source.clone(), Arc::clone(&slot));
             // By itself: whoever asked first may hang up, and those who wait would begin anew.
             let fetching = tokio::spawn(async move {
-                match fetch.keys(&source).await {
+                match fetch.keys(&source, now).await {
                     Ok(keys) => kept.keep(keys, now),
                     Err(error) => {
                         tracing::warn!(issuer = source.issuer, %error, "could not fetch the keys of an issuer");

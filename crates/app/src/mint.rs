@@ -12,10 +12,11 @@ use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId};
 use jobpass_domain::job::JobFacts;
 use jobpass_domain::minter::Minter;
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
+use jobpass_domain::runner::Runner;
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::{PermissionSet, Secret};
-use jobpass_persistence::{Tx, job_token, project};
+use jobpass_persistence::{Tx, job_token, project, runner};
 use time::{Duration, OffsetDateTime};
 
 /// The longest lease between two heartbeats, in seconds.
@@ -61,7 +62,7 @@ impl App {
         idempotency: Option<&Once>,
         render: impl Fn(&Minted) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        let runner = &caller.runner;
+        let runner = &*caller.runner;
         if let Some(kept) = self.replayed(idempotency, runner.id.0).await? {
             return Ok(kept);
         }
@@ -71,15 +72,11 @@ impl App {
         if !runner.reaches(project.id, &project.chain) {
             return Err(Refusal::NotFound);
         }
-        if runner.paused {
-            return Err(Conflict::RunnerPaused.into());
-        }
-        let minter = Minter::from(runner);
-        let draft = Draft { minter: &minter, project: &project, request, cap, id_token_subject: None };
-        let protected = draft.protection()?;
         let context = self.context(Actor::Runner(runner.id), caller.request);
         let work = async |tx: &mut Tx| {
-            let minted = draft.issue(tx, protected).await?;
+            let minter = hold(tx, runner).await?;
+            let draft = Draft { minter: &minter, project: &project, request, cap, id_token_subject: None };
+            let minted = draft.issue(tx, draft.protection()?).await?;
             let life = life(&minted);
             Ok((render(&minted), life))
         };
@@ -103,6 +100,16 @@ impl App {
             Refusal::invalid(format!("{pointer}/{index}"), "unknown_permission", unknown.to_string())
         })
     }
+}
+
+/// The runner as it is now, which it stays until the token is there: since it proved itself it may have been paused, deleted or
+/// lowered. The epoch alone is that of its proof, so that what has ended meanwhile, as by a report of its secret, stays ended.
+async fn hold(tx: &mut Tx, proven: &Runner) -> Result<Minter, Refusal> {
+    let runner = runner::hold(tx, proven.id).await?.ok_or(Refusal::BadCredential)?;
+    if runner.paused {
+        return Err(Conflict::RunnerPaused.into());
+    }
+    Ok(Minter { epoch: proven.epoch, ..Minter::from(&runner) })
 }
 
 /// What can be said without a look at the database.

@@ -7,7 +7,7 @@ use crate::{App, Conflict, Refusal, entropy};
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use jobpass_domain::job_token::JobToken;
-use jobpass_domain::token::{Hour, TokenHash};
+use jobpass_domain::token::{Hour, Kind, Parsed, TokenHash};
 use jobpass_persistence::Tx;
 use jobpass_persistence::idempotency::{self, Kept};
 use sha2::{Digest, Sha256};
@@ -101,8 +101,13 @@ impl App {
         let Some(once) = once else { return Ok(None) };
         let (db, now) = (self.db.read(), self.now());
         let Some(kept) = idempotency::find(db, &once.key(caller), now).await? else { return Ok(None) };
-        let token = idempotency::token(db, &kept).await?;
-        replay(once, &kept, token.as_ref(), now).map(Some)
+        let token = match kept.token {
+            Some((hour, hash)) => {
+                self.load_anew(Some(&Parsed { kind: Kind::Job, hash, hour }), None, true).await?.value.token
+            }
+            None => None,
+        };
+        replay(once, &kept, token.as_ref().map(|known| &known.token), now).map(Some)
     }
 }
 

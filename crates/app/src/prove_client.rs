@@ -12,6 +12,7 @@ use jobpass_domain::live_secret::SecretOwner;
 use jobpass_persistence::{Tx, assertion, client_key, runner, service};
 use jsonwebtoken::jwk::JwkSet;
 use serde_json::json;
+use std::sync::Arc;
 use time::Duration;
 use uuid::Uuid;
 
@@ -41,7 +42,7 @@ impl App {
         };
         let runner = runner::find(self.db.read(), id).await?.ok_or(Refusal::BadCredential)?;
         let key = self.take_proof(assertion, (&name, owner), issuer, request).await?;
-        Ok(RunnerCaller { runner, proof: RunnerProof::Key(key), request })
+        Ok(RunnerCaller { runner: Arc::new(runner), proof: RunnerProof::Key(key), request })
     }
 
     /// The service that signed this for `issuer`, which is us.
@@ -49,7 +50,7 @@ impl App {
         &self,
         assertion: &str,
         issuer: &str,
-        request: Uuid,
+        (request, fresh): (Uuid, bool),
     ) -> Result<ServiceCaller, Refusal> {
         let Some((name, owner @ SecretOwner::Service(id))) = claimed_client(assertion) else {
             return Err(Refusal::BadCredential);
@@ -57,7 +58,7 @@ impl App {
         let service = service::find(self.db.read(), id).await?.filter(|service| !service.paused);
         let service = service.ok_or(Refusal::BadCredential)?;
         self.take_proof(assertion, (&name, owner), issuer, request).await?;
-        Ok(ServiceCaller { service, request })
+        Ok(ServiceCaller { service: Arc::new(service), request, fresh })
     }
 
     /// By which key it was proven. Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.

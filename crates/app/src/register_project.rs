@@ -132,6 +132,9 @@ impl App {
         let ProjectAccess { person, project: seen, .. } = access.require(Role::Owner)?;
         let context = self.context(person.actor(), person.request);
         self.transaction(context, async |tx: &mut Tx| {
+            // A mint holds its credential before its project: neither waits for what the other has.
+            runner::lock_all_on(tx, Place::Project(seen.id)).await?;
+            trust_rule::lock_all(tx, seen.id).await?;
             let old = project::lock(tx, seen.id).await?.ok_or(Refusal::NotFound)?;
             if !still(&old) {
                 return Err(Refusal::PreconditionFailed);

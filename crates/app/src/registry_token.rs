@@ -9,6 +9,7 @@ use jobpass_domain::{PermissionSet, Secret};
 use jobpass_persistence::{id_at, project, service};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 /// The longest life of a registry token. A registry asks nobody while one lives.
@@ -40,7 +41,7 @@ impl App {
         if !holder.token.is_meant_for(service.audience.as_deref(), service.audience_required) {
             return Err(Refusal::BadCredential);
         }
-        let asker = ServiceCaller { service, request: holder.request };
+        let asker = ServiceCaller { service: Arc::new(service), request: holder.request, fresh: false };
         let mut granted = Vec::with_capacity(scopes.len());
         for scope in scopes {
             let actions = self.registry_actions(&asker, token, &scope).await?;

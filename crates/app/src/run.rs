@@ -1,16 +1,20 @@
 //! What every use case stands on, and what runs beside them.
 
+use crate::cache::Cache;
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::follow::{CHANGES_KEPT, Followed};
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
+use crate::load::Loading;
 use crate::registry_authority::Authority;
 use crate::usage::Usage;
-use crate::{Clock, EncryptionKey, IssuerSettings, Refusal};
+use crate::{CacheSettings, Clock, EncryptionKey, IssuerSettings, Refusal};
 use jobpass_domain::Catalogue;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
+use jobpass_domain::ground::Ground;
 use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
 use jobpass_persistence::{Context, Db, Tx, resource_type};
@@ -36,6 +40,7 @@ pub struct Settings {
     /// For how many days usage is kept.
     pub usage_retention_days: u16,
     pub limits: Limits,
+    pub cache: CacheSettings,
     /// How issuers of other CIs are reached.
     pub issuers: IssuerSettings,
     /// What private keys are sealed under; `None`: this process signs nothing.
@@ -62,6 +67,7 @@ impl Default for Settings {
             max_job_timeout: Duration::DAY,
             usage_retention_days: USAGE_RETENTION_DAYS,
             limits,
+            cache: CacheSettings::default(),
             issuers: IssuerSettings::default(),
             encryption_key: None,
             key_rotation: Duration::days(KEY_ROTATION_DAYS.into()),
@@ -80,6 +86,9 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) cache: Cache,
+    pub(crate) loading: Loading,
+    pub(crate) followed: Followed,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
     pub(crate) registry_authority: OnceLock<Authority>,
@@ -97,6 +106,7 @@ impl App {
     pub fn new(db: Db, clock: Clock, settings: Settings) -> App {
         let health = RwLock::new(Health::NotReady("starting".to_owned()));
         let issuer_keys = IssuerKeys::new(&settings.issuers);
+        let cache = Cache::new(settings.cache);
         App {
             db,
             clock,
@@ -106,6 +116,9 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            cache,
+            loading: Loading::default(),
+            followed: Followed::default(),
             issuer_keys,
             keys: Keys::default(),
             registry_authority: OnceLock::new(),
@@ -130,7 +143,7 @@ impl App {
     }
 
     /// A transaction of the database, once the partitions that it may write to are there: a sweep makes them
-    /// ahead, but no write depends on it.
+    /// ahead, but no write depends on it. What it changes is in force here before anyone is told.
     pub(crate) async fn transaction<T>(
         &self,
         context: Context,
@@ -139,7 +152,12 @@ impl App {
         if context.now.unix_timestamp() >= self.partitions_until.load(Ordering::Relaxed) {
             self.make_partitions(context.now).await?;
         }
-        self.db.transaction(context, work).await
+        let mut touched = Vec::new();
+        let answer = self.db.transaction(context, &mut touched, work).await;
+        if !touched.is_empty() {
+            self.cache.freshness.touch(touched);
+        }
+        answer
     }
 
     /// The partitions of today and tomorrow.
@@ -159,7 +177,14 @@ impl App {
     /// Reads the resource types anew. Types are only ever added, so it is enough to do this when a name is unknown.
     pub(crate) async fn reload_catalogue(&self) -> Result<Arc<Catalogue>, Refusal> {
         let fresh = Arc::new(resource_type::catalogue(self.db.read()).await?);
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&fresh);
+        let mut known = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        let grown = known.types().len() != fresh.types().len();
+        *known = Arc::clone(&fresh);
+        drop(known);
+        if grown {
+            // What is kept was read by the old one.
+            self.cache.freshness.touch([Ground::Everything]);
+        }
         Ok(fresh)
     }
 
@@ -182,10 +207,11 @@ impl App {
         self.sweep().await
     }
 
-    /// Follows the database's clock and keys, drops what has expired, and writes what was counted; until told to stop.
+    /// Follows the database's clock and keys and what other replicas change, drops what has expired, and writes what was
+    /// counted; until told to stop.
     /// What is under way is brought to its end.
     pub async fn tend(&self, stop: watch::Receiver<()>) {
-        tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop));
+        tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop.clone()), self.follow_changes(stop));
     }
 
     async fn follow_and_sweep(&self, mut stop: watch::Receiver<()>) {
@@ -227,6 +253,7 @@ impl App {
 
     /// Asks the database for the time: it answers whether this replica is ready, too.
     async fn beat(&self) -> Result<(), Refusal> {
+        self.cache.measure();
         let before = machine_now();
         let answer = self.db.clock().await;
         let after = machine_now();
@@ -250,6 +277,7 @@ impl App {
         let now = self.now();
         self.make_partitions(now).await?;
         self.db.drop_expired(now).await?;
+        self.db.drop_old_changes(now - CHANGES_KEPT).await?;
         let ago = |days: u16| (now - Duration::days(days.into())).date();
         let retention = self.settings.usage_retention_days;
         Ok(self.db.drop_old_usage(ago(retention), ago(VALUE_DAYS.min(retention))).await?)

@@ -7,7 +7,7 @@ use jobpass_domain::ids::{GrantId, JobId, ProjectId, ServiceId};
 use jobpass_domain::usage::{Tally, Use};
 use jobpass_persistence::{Context, Tx, usage};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 
 /// How many uses are told apart between two writes; beyond, refs, environments and names are not. What is untrusted
@@ -36,7 +36,7 @@ struct Counts {
 
 #[derive(Debug, Default)]
 struct Room {
-    uses: HashMap<Use, Tally>,
+    uses: HashMap<Arc<Use>, Tally>,
     /// How many of them are each source's.
     shares: HashMap<ProjectId, usize>,
 }
@@ -52,23 +52,23 @@ impl Room {
 
     /// Told apart while there is room, and the source has not had its share; then without ref, environment and name;
     /// and when even that would be one too many, only in the metrics.
-    fn add(&mut self, used: Use, tally: Tally) {
-        if let Some(known) = self.uses.get_mut(&used) {
+    fn add(&mut self, used: &Arc<Use>, tally: Tally) {
+        if let Some(known) = self.uses.get_mut(used) {
             *known = known.and(tally);
             return;
         }
         let share = self.shares.entry(used.source).or_default();
         if self.uses.len() < ROOM && *share < SHARE {
             *share += 1;
-            self.uses.insert(used, tally);
+            self.uses.insert(Arc::clone(used), tally);
             return;
         }
-        let coarse = used.coarse();
+        let coarse = Use::clone(used).coarse();
         metrics::counter!("jobpass_usage_coarsened_total").increment(tally.count);
         if let Some(known) = self.uses.get_mut(&coarse) {
             *known = known.and(tally);
         } else if self.uses.len() < ROOM * 2 {
-            self.uses.insert(coarse, tally);
+            self.uses.insert(Arc::new(coarse), tally);
         } else {
             metrics::counter!("jobpass_usage_lost_total").increment(tally.count);
         }
@@ -76,9 +76,19 @@ impl Room {
 }
 
 impl Counts {
-    fn add(&mut self, used: Use, tally: Tally) {
+    fn room(&mut self, used: &Use) -> &mut Room {
         let [trusted, untrusted] = &mut self.uses;
-        if used.is_untrusted() { untrusted.add(used, tally) } else { trusted.add(used, tally) }
+        if used.is_untrusted() { untrusted } else { trusted }
+    }
+
+    fn add(&mut self, used: &Arc<Use>, tally: Tally) {
+        self.room(used).add(used, tally);
+    }
+
+    /// The same use as one that was counted a moment ago is held once.
+    fn shared(&mut self, used: Use) -> Arc<Use> {
+        let known = self.room(&used).uses.get_key_value(&used).map(|(known, _)| Arc::clone(known));
+        known.unwrap_or_else(|| Arc::new(used))
     }
 
     fn need(&mut self, grant: GrantId, at: OffsetDateTime) {
@@ -91,7 +101,7 @@ impl Counts {
     fn absorb(&mut self, other: Counts) {
         self.uses.iter_mut().for_each(Room::share_anew);
         for (used, tally) in other.uses.into_iter().flat_map(|room| room.uses) {
-            self.add(used, tally);
+            self.add(&used, tally);
         }
         for (grant, at) in other.needs {
             self.need(grant, at);
@@ -101,7 +111,7 @@ impl Counts {
     /// All uses, what was seen first first: whose values come first are told apart.
     fn in_order(&self) -> Vec<(Use, Tally)> {
         let mut uses: Vec<_> =
-            self.uses.iter().flat_map(|room| &room.uses).map(|(used, tally)| (used.clone(), *tally)).collect();
+            self.uses.iter().flat_map(|room| &room.uses).map(|(used, tally)| (Use::clone(used), *tally)).collect();
         uses.sort_by_key(|(_, tally)| tally.first_at);
         uses
     }
@@ -115,6 +125,22 @@ impl Counts {
     }
 }
 
+/// What one decision counts as, however often it is given.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    allowed: bool,
+    job: Option<JobId>,
+    uses: Box<[Arc<Use>]>,
+    needed: Box<[GrantId]>,
+}
+
+impl Counted {
+    /// What it holds; uses are mostly shared.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.uses) + size_of_val(&*self.needed)
+    }
+}
+
 impl Usage {
     fn take(&self) -> Counts {
         std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
@@ -122,23 +148,38 @@ impl Usage {
 }
 
 impl App {
-    /// Counts a decision. A question about no project, or with an unknown token, is in the metrics alone.
-    pub(crate) fn count(
+    /// What a decision counts as. A question about no project, or with an unknown token, is in the metrics alone.
+    pub(crate) fn counted(
         &self,
         question: &Question<'_>,
         target: Option<ProjectId>,
         (service, job): (ServiceId, Option<JobId>),
         decision: &Decision,
-    ) {
-        let verdict = if decision.allowed { "allowed" } else { "denied" };
+    ) -> Counted {
+        let uses: Vec<_> = match target {
+            Some(target) if job.is_some() => Use::of(question, target, service, decision).collect(),
+            _ => vec![],
+        };
+        let mut pending = self.usage.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        Counted {
+            allowed: decision.allowed,
+            job,
+            uses: uses.into_iter().map(|used| pending.shared(used)).collect(),
+            needed: decision.needed.iter().copied().collect(),
+        }
+    }
+
+    /// Counts a decision, each time that it is given.
+    pub(crate) fn count(&self, counted: &Counted) {
+        let verdict = if counted.allowed { "allowed" } else { "denied" };
         metrics::counter!("jobpass_decisions_total", "verdict" => verdict).increment(1);
-        let (Some(target), Some(job)) = (target, job) else { return };
+        let (Some(job), false) = (counted.job, counted.uses.is_empty()) else { return };
         let now = self.now();
         let mut pending = self.usage.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        for used in Use::of(question, target, service, decision) {
+        for used in &counted.uses {
             pending.add(used, Tally::once(now, job));
         }
-        for grant in &decision.needed {
+        for grant in &counted.needed {
             pending.need(*grant, now);
         }
     }
@@ -224,7 +265,9 @@ mod tests {
 
     fn counts_of(uses: impl Iterator<Item = Use>) -> Counts {
         let mut counts = Counts::default();
-        uses.for_each(|used| counts.add(used, Tally::once(datetime!(2026-11-23 10:00 UTC), JobId(Uuid::nil()))));
+        for used in uses {
+            counts.add(&Arc::new(used), Tally::once(datetime!(2026-11-23 10:00 UTC), JobId(Uuid::nil())));
+        }
         counts
     }
 

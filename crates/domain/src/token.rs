@@ -60,6 +60,12 @@ impl Hour {
 #[derive(Clone, Copy, Eq)]
 pub struct TokenHash(pub [u8; 32]);
 
+impl std::hash::Hash for TokenHash {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
 impl TokenHash {
     pub fn of(text: &str) -> TokenHash {
         TokenHash(Sha256::digest(text.as_bytes()).into())

@@ -19,8 +19,18 @@ pub(crate) use query::{
 };
 
 use crate::problem::RequestId;
+use http::header::CACHE_CONTROL;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
+
+/// Whether the caller wants what is so now, and nothing that was kept in memory (RFC 9111, section 5.2.1.4).
+pub(crate) fn wants_fresh(headers: &HeaderMap) -> bool {
+    let no_cache = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|text| text.split(',').any(|one| one.trim().eq_ignore_ascii_case("no-cache")))
+    };
+    headers.get_all(CACHE_CONTROL).iter().any(no_cache)
+}
 
 /// The id that the request was named by.
 pub(crate) fn request_id(parts: &Parts) -> Uuid {

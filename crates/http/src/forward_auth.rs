@@ -108,7 +108,7 @@ fn told(answer: &Answer, ask: &Ask, (set, own): (&ForwardAuth, Option<&str>), pr
     let would_deny = answer.catalogue.expand(answer.decision.would_deny());
     let identity = |who| Identity { who, permissions: &asked.permissions, would_deny: &would_deny };
     match verdict(&answer.decision, presented) {
-        Verdict::Pass(reason) => reply::passed(identity(answer.subject.as_ref()), set, reason),
+        Verdict::Pass(reason) => reply::passed(identity(answer.subject()), set, reason),
         Verdict::Anonymous => reply::passed(identity(None), set, Reason::Anyone),
         Verdict::NoToken => Refused::no_token().into_response(),
         Verdict::DeadToken(reason) => Refused::dead_token(reason).into_response(),

@@ -70,10 +70,6 @@ fn complete(response: Response, (problem, internal): &(Problem, Option<String>),
 /// Turns a failed authentication into a 429 once its address or its client has failed too often, and limits what needs no
 /// credential at all. Without one there is no guess: who is only asking for the challenge gets it.
 pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
-    // Behind a gateway all clients share one address, and each first call without a token is a 401.
-    if forward_auth::is_here(request.uri().path()) {
-        return next.run(request).await;
-    }
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let connection = connection.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = server.config.proxies.client(connection, request.headers());
@@ -87,11 +83,15 @@ pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut reques
     }
     // There a subject token or an assertion is the credential, and a bad one is 400 (RFC 8693, section 2.2.2).
     let grants = request.uri().path() == "/oauth/token";
+    // Behind a gateway all clients share one address, and each first call without a token is a 401: of a gateway counts alone
+    // that it does not prove itself.
+    let gateway = forward_auth::is_here(request.uri().path());
     let presented = request.headers().contains_key(AUTHORIZATION);
     let attempt = Attempt::default();
     request.extensions_mut().insert(attempt.clone());
     let response = next.run(request).await;
     let failed = match response.status() {
+        StatusCode::UNAUTHORIZED if gateway => attempt.client().is_some() && !attempt.is_proven(),
         StatusCode::UNAUTHORIZED => presented || attempt.client().is_some(),
         StatusCode::BAD_REQUEST => grants && !attempt.is_proven(),
         _ => false,

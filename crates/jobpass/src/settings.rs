@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::issuers::IssuerArgs;
 use crate::tls::Pair;
 use clap::{Args, ValueEnum};
-use jobpass_app::{EncryptionKey, IssuerSettings, Limits};
+use jobpass_app::{CacheSettings, EncryptionKey, IssuerSettings, Limits};
 use jobpass_domain::Secret;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
@@ -51,6 +51,15 @@ pub struct Settings {
     /// For how many days usage is kept, from 1 to 3650
     #[arg(long, env = "JOBPASS_USAGE_RETENTION_DAYS", default_value_t = USAGE_RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..=3650))]
     pub usage_retention_days: u16,
+
+    /// How long after a change on another replica its old answer may still be given, in milliseconds, up to 60000; 0: nothing is
+    /// kept in memory
+    #[arg(long, env = "JOBPASS_CACHE_STALENESS_MS", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=60_000))]
+    pub cache_staleness_ms: u32,
+
+    /// How much memory answers may take that are kept, in MiB, from 1 to 65536
+    #[arg(long, env = "JOBPASS_CACHE_MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub cache_mib: u32,
 
     /// The most grants on one project or group
     #[arg(long, env = "JOBPASS_MAX_GRANTS", default_value_t = MAX_GRANTS)]
@@ -195,9 +204,17 @@ impl Settings {
             max_job_timeout: self.max_job_timeout(),
             usage_retention_days: self.usage_retention_days,
             limits,
+            cache: self.cache(),
             encryption_key: Some(encryption_key),
             key_rotation: Duration::days(self.keys.key_rotation_days.into()),
             issuers,
+        }
+    }
+
+    fn cache(&self) -> CacheSettings {
+        CacheSettings {
+            bytes: u64::from(self.cache_mib) << 20,
+            staleness_bound: std::time::Duration::from_millis(self.cache_staleness_ms.into()),
         }
     }
 

@@ -20,11 +20,20 @@ pub struct UserByToken {
     pub user: User,
     pub token: UserTokenId,
     pub read_only: bool,
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// A service by one of its secrets.
+#[derive(Debug)]
+pub struct ServiceBySecret {
+    pub service: Service,
+    /// When the secret expires.
+    pub expires_at: Option<OffsetDateTime>,
 }
 
 pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<Option<UserByToken>> {
     let row = sqlx::query!(
-        "select u.id, u.name, u.administrator, u.created_at, t.id as token_id, t.read_only
+        "select u.id, u.name, u.administrator, u.created_at, t.id as token_id, t.read_only, t.expires_at
          from user_tokens t join users u on u.id = t.user_id
          where t.hash = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2)",
         &hash.0[..],
@@ -35,13 +44,17 @@ pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<O
     row.map(|row| {
         let name = parsed(UserName::parse(row.name))?;
         let user = User { id: UserId(row.id), name, administrator: row.administrator, created_at: row.created_at };
-        Ok(UserByToken { user, token: UserTokenId(row.token_id), read_only: row.read_only })
+        Ok(UserByToken { user, token: UserTokenId(row.token_id), read_only: row.read_only, expires_at: row.expires_at })
     })
     .transpose()
 }
 
-/// A runner by a secret, or by an access token that it got for one.
-pub async fn runner(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<Option<(Runner, RunnerProof)>> {
+/// A runner by a secret, or by an access token that it got for one; with the end of what it is proven by.
+pub async fn runner(
+    db: &PgPool,
+    hash: TokenHash,
+    now: OffsetDateTime,
+) -> Result<Option<(Runner, RunnerProof, Option<OffsetDateTime>)>> {
     let row = sqlx::query!(
         r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,
             r.paused, r.epoch, r.created_at, held.id as "proof!", held.is_secret as "is_secret!", held.expires_at
@@ -71,7 +84,7 @@ pub async fn runner(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result
         epoch: row.epoch,
         created_at: row.created_at,
     };
-    Ok(Some((runner.into_runner()?, proof)))
+    Ok(Some((runner.into_runner()?, proof, row.expires_at)))
 }
 
 /// `id`: the client id that came with the secret; `None` for a secret presented as Bearer.
@@ -80,12 +93,11 @@ pub async fn service(
     id: Option<ServiceId>,
     hash: TokenHash,
     now: OffsetDateTime,
-) -> Result<Option<Service>> {
-    sqlx::query_as!(
-        service::Row,
+) -> Result<Option<ServiceBySecret>> {
+    let row = sqlx::query!(
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,
             s.answer_seconds, s.paused, s.route_table, s.forward_auth as "forward_auth: Json<DraftForwardAuth>",
-            s.created_at
+            s.created_at, k.expires_at
          from secrets k join services s on s.id = k.service_id
          left join projects p on p.id = s.project_id
          where k.hash = $1 and ($2::uuid is null or s.id = $2) and not s.paused and (k.expires_at is null or k.expires_at > $3)"#,
@@ -94,7 +106,21 @@ pub async fn service(
         now
     )
     .fetch_optional(db)
-    .await?
-    .map(service::Row::into_service)
-    .transpose()
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let service = service::Row {
+        id: row.id,
+        name: row.name,
+        resources: row.resources,
+        project_id: row.project_id,
+        project_path: row.project_path,
+        audience: row.audience,
+        audience_required: row.audience_required,
+        answer_seconds: row.answer_seconds,
+        paused: row.paused,
+        route_table: row.route_table,
+        forward_auth: row.forward_auth,
+        created_at: row.created_at,
+    };
+    Ok(Some(ServiceBySecret { service: service.into_service()?, expires_at: row.expires_at }))
 }

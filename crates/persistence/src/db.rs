@@ -1,15 +1,20 @@
 //! The pool, and the only way to write: a transaction that ends with an audit event.
 
-use crate::{Error, Result, audit, signing_key};
+use crate::{Error, Result, audit, change_log, signing_key};
 use jobpass_domain::audit::{Actor, Change};
+use jobpass_domain::ground::Ground;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// How long a connection may be waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One that listens, and one that reads.
+const CONTROL_CONNECTIONS: u32 = 2;
 
 /// For how much longer than anybody would take it an assertion is known to be used: clocks of replicas may differ.
 const STILL_KNOWN: time::Duration = time::Duration::minutes(1);
@@ -39,6 +44,8 @@ pub fn connect_options(url: &str) -> Result<PgConnectOptions, String> {
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    /// For what must not wait behind requests: the clock, and what was changed.
+    control: PgPool,
 }
 
 impl Db {
@@ -49,9 +56,11 @@ impl Db {
             ("lock_timeout", "10s"),
             ("statement_timeout", "30s"),
         ]);
-        let pool =
-            PgPoolOptions::new().max_connections(max_connections).acquire_timeout(PATIENCE).connect_lazy_with(options);
-        Db { pool }
+        let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+        Db {
+            control: pool(CONTROL_CONNECTIONS).connect_lazy_with(options.clone()),
+            pool: pool(max_connections).connect_lazy_with(options),
+        }
     }
 
     /// Brings the schema up to date, under a lock: two servers may start at once.
@@ -88,7 +97,7 @@ impl Db {
 
     /// The database's clock: the one that counts.
     pub async fn clock(&self) -> Result<OffsetDateTime> {
-        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.pool).await?)
+        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.control).await?)
     }
 
     /// By a connection of its own: the pool tells only that it waited in vain, and not for whom or why.
@@ -120,20 +129,32 @@ impl Db {
         &self.pool
     }
 
+    pub(crate) fn control(&self) -> &PgPool {
+        &self.control
+    }
+
     pub async fn close(&self) {
+        self.control.close().await;
         self.pool.close().await;
     }
 
     /// Commits when `work` answers `Ok`, rolls back when it does not, and refuses to commit what left no audit event.
+    /// `touched` gets what is changed once a commit is tried: an error does not tell that it did not happen.
     pub async fn transaction<T, E: From<Error>>(
         &self,
         context: Context,
+        touched: &mut Vec<Ground>,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut tx = self.begin(context).await?;
         let answer = work(&mut tx).await?;
         if !tx.audited {
             return Err(Error::Unaudited.into());
+        }
+        let grounds: BTreeSet<Ground> = tx.changes.iter().flat_map(Change::touches).collect();
+        *touched = grounds.into_iter().collect();
+        if !touched.is_empty() {
+            change_log::append(&mut tx.inner, touched, context.now).await?;
         }
         tx.inner.commit().await.map_err(Error::from)?;
         Ok(answer)

@@ -4,7 +4,7 @@ use crate::{Result, Tx, question};
 use jobpass_domain::Catalogue;
 use jobpass_domain::job_token::JobToken;
 use jobpass_domain::token::{Hour, TokenHash};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ pub async fn find(db: impl PgExecutor<'_>, key: &Key<'_>, now: OffsetDateTime) -
 }
 
 /// The job token in a kept answer, as it is now.
-pub async fn token(db: impl PgExecutor<'_>, kept: &Kept) -> Result<Option<JobToken>> {
+pub async fn token(db: &mut PgConnection, kept: &Kept) -> Result<Option<JobToken>> {
     let Some((hour, hash)) = kept.token else { return Ok(None) };
     let loaded = question::load(db, hour, hash, None, &Catalogue::default()).await?;
     Ok(loaded.token.map(|known| known.token))

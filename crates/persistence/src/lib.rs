@@ -7,6 +7,7 @@ pub mod audit;
 mod authorization_detail;
 pub mod caller;
 pub mod ceiling;
+pub mod change_log;
 pub mod client_key;
 mod db;
 pub mod embedded;

@@ -70,10 +70,38 @@ pub async fn find(db: impl PgExecutor<'_>, id: RunnerId) -> Result<Option<Runner
     .transpose()
 }
 
+/// As it is now; until the transaction ends nobody pauses or deletes it. Others may hold it so at the same time.
+pub async fn hold(tx: &mut Tx, id: RunnerId) -> Result<Option<Runner>> {
+    sqlx::query_as!(
+        Row,
+        r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,
+            r.paused, r.epoch, r.created_at
+         from runners r left join groups g on g.id = r.group_id left join projects p on p.id = r.project_id
+         where r.id = $1 for key share of r"#,
+        id.0
+    )
+    .fetch_optional(tx.on())
+    .await?
+    .map(Row::into_runner)
+    .transpose()
+}
+
 /// Held until the transaction ends.
 pub async fn lock(tx: &mut Tx, id: RunnerId) -> Result<Option<Runner>> {
     sqlx::query!("select id from runners where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), id).await
+}
+
+/// Those that live on this group or project, held until the transaction ends.
+pub async fn lock_all_on(tx: &mut Tx, place: Place) -> Result<()> {
+    sqlx::query!(
+        "select id from runners where group_id = $1 or project_id = $2 order by id for update",
+        place.group_id(),
+        place.project_id()
+    )
+    .fetch_all(tx.on())
+    .await?;
+    Ok(())
 }
 
 /// All, or those scoped to what this user maintains; oldest first.

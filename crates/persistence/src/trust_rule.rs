@@ -125,6 +125,14 @@ pub async fn lock(tx: &mut Tx, id: TrustRuleId) -> Result<Option<TrustRule>> {
     find(tx.on(), id).await
 }
 
+/// Those of a project, held until the transaction ends.
+pub async fn lock_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    sqlx::query!("select id from trust_rules where project_id = $1 order by id for update", project.0)
+        .fetch_all(tx.on())
+        .await?;
+    Ok(())
+}
+
 /// Oldest first.
 pub async fn list(db: &PgPool, project: ProjectId, after: Option<Uuid>, limit: i64) -> Result<Vec<TrustRule>> {
     sqlx::query_as!(

@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 import urllib.parse
+from dataclasses import replace
 
 from packages import apt
 from row import row
@@ -36,6 +37,19 @@ def image(folder):
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     return f"oci:{folder}:v1"
+
+
+# What the clients print when they were told no: the registry's own code, or what the token endpoint answered.
+SAID_NO = ("denied", "unauthorized", "authentication required", "invalid username/password")
+
+
+def done(result):
+    """Whether it went through. What failed for another reason than a no is an error."""
+    if result.returncode == 0:
+        return True
+    said = (result.stderr + result.stdout).lower()
+    assert any(no in said for no in SAID_NO), f"failed, but was not told no: {said[-600:]}"
+    return False
 
 
 def start(it, service):
@@ -77,15 +91,15 @@ def registry(it):
 
     def push(token, to=pushed):
         copy = [skopeo, "copy", "--dest-tls-verify=false", "--dest-creds", f"job:{token.text}", source, to]
-        return it.run(copy).returncode == 0
+        return done(it.run(copy))
 
     def pull(token, name):
         copy = [skopeo, "copy", "--src-tls-verify=false", "--src-creds", f"job:{token.text}", pushed, f"dir:{it.folder / name}"]
-        return it.run(copy).returncode == 0
+        return done(it.run(copy))
 
     def login(token):
         command = [podman, "login", "--tls-verify=false", "-u", "job", "-p", token.text, "--authfile", str(it.folder / "auth.json")]
-        return it.run(command + [host]).returncode == 0
+        return done(it.run(command + [host]))
 
     with it.check("allowed"):
         assert push(world.allowed()), "no push"
@@ -95,16 +109,23 @@ def registry(it):
     with it.check("denied"):
         assert not push(world.denied())
         assert not pull(world.denied(), "denied")
+        # A login asks who somebody is: who is nobody is denied, and so is one who is somebody elsewhere.
+        assert not login(replace(world.allowed(), text="jpj_" + "0" * 49))
+        assert not login(replace(world.allowed(), text=world.runner["token"]))
+        confined = world.rest("POST", "/v1/job-tokens/narrow", {"audience": ["https://elsewhere.example"]}, token=world.allowed().text)
+        assert not login(replace(world.allowed(), text=confined["token"])), "meant for another service"
     with it.check("revoked"):
         token = world.allowed()
         assert login(token)
         world.revoke(token)
         assert not login(token)
         assert not pull(token, "revoked")
+        assert not push(token)
     with it.check("expired"):
         token = world.expired()
         assert not login(token)
         assert not pull(token, "expired")
+        assert not push(token)
     with it.check("names by selectors"):
         assert push(world.allowed(), f"docker://{host}/{world.target}/app-2:v1")
         assert not push(world.allowed(), f"docker://{host}/{world.target}/other:v1")

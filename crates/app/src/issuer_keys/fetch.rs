@@ -3,6 +3,7 @@
 
 use super::Source;
 use super::guard::{Guard, IssuerSettings};
+use super::hosts::Hosts;
 use crate::jwt::{MAX_KEYS, algorithm_of};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use reqwest::{Client, StatusCode, Url};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use time::OffsetDateTime;
 
 /// How long a fetch may take, both documents and their connections together.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +31,8 @@ pub(super) enum NoKeys {
     NotHttps,
     #[error("lies at no public address, and in no network of --allowed-issuer-networks")]
     NotAdmitted,
+    #[error("its host was asked for enough lately")]
+    AskedEnough,
     #[error("{0}")]
     Http(String),
     #[error("answered {0} where 200 is expected")]
@@ -61,24 +65,25 @@ pub(super) struct Fetch {
     /// Why there is none, on a machine without certificate authorities: the server runs, and trusts no other CI.
     http: Result<Client, String>,
     guard: Guard,
+    hosts: Arc<Hosts>,
 }
 
 impl Fetch {
     pub(super) fn new(settings: &IssuerSettings) -> Fetch {
         let guard = Guard::new(settings);
-        Fetch { http: client(settings, &guard), guard }
+        Fetch { http: client(settings, &guard), guard, hosts: Arc::default() }
     }
 
-    pub(super) async fn keys(&self, source: &Source) -> Result<JwkSet, NoKeys> {
-        tokio::time::timeout(TIMEOUT, self.look(source)).await.map_err(|_| NoKeys::Timeout)?
+    pub(super) async fn keys(&self, source: &Source, now: OffsetDateTime) -> Result<JwkSet, NoKeys> {
+        tokio::time::timeout(TIMEOUT, self.look(source, now)).await.map_err(|_| NoKeys::Timeout)?
     }
 
-    async fn look(&self, source: &Source) -> Result<JwkSet, NoKeys> {
+    async fn look(&self, source: &Source, now: OffsetDateTime) -> Result<JwkSet, NoKeys> {
         let jwks_uri = match &source.jwks_uri {
             Some(uri) => uri.clone(),
-            None => self.discover(&source.issuer).await?,
+            None => self.discover(&source.issuer, now).await?,
         };
-        let Keys { keys } = self.document(&jwks_uri).await?;
+        let Keys { keys } = self.document(&jwks_uri, now).await?;
         if keys.len() > MAX_KEYS {
             return Err(NoKeys::TooManyKeys);
         }
@@ -88,17 +93,21 @@ impl Fetch {
     }
 
     /// Where the issuer says that its keys are (`OpenID` Connect Discovery 1.0, section 4).
-    async fn discover(&self, issuer: &str) -> Result<String, NoKeys> {
+    async fn discover(&self, issuer: &str, now: OffsetDateTime) -> Result<String, NoKeys> {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let found: Discovery = self.document(&url).await?;
+        let found: Discovery = self.document(&url, now).await?;
         if found.issuer == issuer { Ok(found.jwks_uri) } else { Err(NoKeys::OtherIssuer) }
     }
 
-    async fn document<T: DeserializeOwned>(&self, url: &str) -> Result<T, NoKeys> {
-        let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "https" && url.has_host());
+    async fn document<T: DeserializeOwned>(&self, url: &str, now: OffsetDateTime) -> Result<T, NoKeys> {
+        let parsed = Url::parse(url).ok().filter(|url| url.scheme() == "https");
         let parsed = parsed.ok_or(NoKeys::NotHttps)?;
-        if !parsed.host_str().is_some_and(|host| self.guard.admits_host(host)) {
+        let host = parsed.host_str().ok_or(NoKeys::NotHttps)?;
+        if !self.guard.admits_host(host) {
             return Err(NoKeys::NotAdmitted);
+        }
+        if !self.hosts.may_be_asked(host, now) {
+            return Err(NoKeys::AskedEnough);
         }
         let http = self.http.as_ref().map_err(|error| NoKeys::Http(error.clone()))?;
         let mut response = http.get(parsed).header("accept", "application/json").send().await.map_err(failed)?;

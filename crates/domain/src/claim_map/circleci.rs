@@ -1,5 +1,6 @@
 //! `CircleCI`. The claims name neither the commit nor the job nor the trigger, and no ref where a webhook of one's own started the
-//! pipeline. A fork's pull request builds a branch `pull/<number>`.
+//! pipeline. A fork's pull request builds a branch `pull/<number>`. In a job that was run again with SSH somebody sits and types:
+//! it is a run of its own, for which the ref does not speak.
 
 use super::{CiJob, Fork, GitRef, Unreadable, optional_label, required, unknown};
 use crate::claims::Claims;
@@ -9,19 +10,27 @@ use crate::text::Label;
 
 pub(super) fn read(claims: Claims<'_>) -> Result<CiJob, Unreadable> {
     let vcs_ref = optional_label(claims, "oidc.circleci.com/vcs-ref")?;
-    let git_ref = match vcs_ref.as_deref() {
+    let named = match vcs_ref.as_deref() {
         Some(full) => GitRef::parse(full).ok_or(Unreadable("oidc.circleci.com/vcs-ref"))?,
         None => GitRef { name: unknown()?, ref_type: RefType::MergeRequest },
     };
     let pull =
         |name: &str| name.strip_prefix("pull/").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let fork = match vcs_ref {
-        Some(_) if pull(&git_ref.name) || git_ref.ref_type == RefType::MergeRequest => Fork::Yes(None),
+        Some(_) if pull(&named.name) || named.ref_type == RefType::MergeRequest => Fork::Yes(None),
         Some(_) => Fork::No,
         None => Fork::Unsaid,
     };
+    let pipeline = required(claims, "oidc.circleci.com/pipeline-id")?;
+    let by_hand = claims.text("oidc.circleci.com/ssh-rerun").as_deref() != Some("false");
+    // What matches no pattern meets no condition, and is no subject that a cloud trusts. A known run's ref never changes.
+    let (run, git_ref) = if by_hand {
+        (format!("{pipeline}/ssh"), GitRef { ref_type: RefType::MergeRequest, ..named })
+    } else {
+        (pipeline, named)
+    };
     Ok(CiJob {
-        run: required(claims, "oidc.circleci.com/pipeline-id")?,
+        run,
         job: None,
         name: None,
         environment: None,
@@ -30,8 +39,7 @@ pub(super) fn read(claims: Claims<'_>) -> Result<CiJob, Unreadable> {
         trigger: Trigger::Api,
         fork,
         actor: user(claims),
-        // Somebody sits in a job that was run again with SSH.
-        unprotected: claims.text("oidc.circleci.com/ssh-rerun").as_deref() != Some("false"),
+        unprotected: by_hand,
     })
 }
 
@@ -94,6 +102,21 @@ pub(super) mod tests {
         }
         let own = read(Ci::CircleCi, &job(), json!({ "oidc.circleci.com/vcs-ref": "refs/heads/pull/review" })).unwrap();
         assert_eq!(own.fork, Fork::No);
+    }
+
+    #[test]
+    fn who_types_into_a_job_does_not_speak_for_its_ref() {
+        for (rerun, run, ref_type) in [
+            (json!(false), "0189-dd", RefType::Branch),
+            (json!("false"), "0189-dd", RefType::Branch),
+            (json!(true), "0189-dd/ssh", RefType::MergeRequest),
+            (json!("true"), "0189-dd/ssh", RefType::MergeRequest),
+            (json!("perhaps"), "0189-dd/ssh", RefType::MergeRequest),
+            (json!(null), "0189-dd/ssh", RefType::MergeRequest),
+        ] {
+            let job = read(Ci::CircleCi, &job(), json!({ "oidc.circleci.com/ssh-rerun": rerun })).unwrap();
+            assert_eq!((&*job.run, &job.git_ref), (run, &git_ref(ref_type, "main")), "{rerun}");
+        }
     }
 
     #[test]

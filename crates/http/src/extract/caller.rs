@@ -1,7 +1,7 @@
 //! Who calls, by the kind of the credential.
 
 use super::credential::{Presented, bearer, presented};
-use super::request_id;
+use super::{request_id, wants_fresh};
 use crate::problem::Denied;
 use crate::server::Server;
 use axum::extract::FromRequestParts;
@@ -81,7 +81,7 @@ impl FromRequestParts<State> for Service {
     type Rejection = Denied;
 
     async fn from_request_parts(parts: &mut Parts, server: &State) -> Result<Service, Denied> {
-        let id = request_id(parts);
+        let id = (request_id(parts), wants_fresh(&parts.headers));
         let caller = match presented(parts).map_err(Denied::UnclearCredential)? {
             Presented::Basic { user, password } => server.app.service(Some(&user), password.expose(), id).await?,
             Presented::Bearer(secret) => server.app.service(None, secret.expose(), id).await?,

@@ -2,7 +2,8 @@
 
 use super::PREFIX;
 use super::reply::Refused;
-use crate::extract::request_id;
+use crate::extract::{request_id, wants_fresh};
+use crate::limit;
 use crate::problem::Denied;
 use crate::server::Server;
 use axum::extract::FromRequestParts;
@@ -32,9 +33,16 @@ impl FromRequestParts<Arc<Server>> for Gateway {
 
     async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Gateway, Response> {
         let (client, _) = split(parts.uri.path());
+        if parts.headers.contains_key(PROOF) {
+            limit::claim(parts, client);
+        }
         let secret = proof(parts).ok_or_else(|| Refused::gateway().into_response())?;
-        match server.app.service(Some(client), secret.expose(), request_id(parts)).await {
-            Ok(caller) => Ok(Gateway(caller)),
+        let request = (request_id(parts), wants_fresh(&parts.headers));
+        match server.app.service(Some(client), secret.expose(), request).await {
+            Ok(caller) => {
+                limit::prove(parts);
+                Ok(Gateway(caller))
+            }
             // A credential of another kind proves no gateway either.
             Err(Refusal::BadCredential | Refusal::WrongCaller { .. }) => Err(Refused::gateway().into_response()),
             Err(other) => Err(Denied::from(other).into_response()),

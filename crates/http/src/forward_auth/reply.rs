@@ -110,16 +110,20 @@ fn instead_of(response: &Response) -> Response {
     let away = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let refused = match response.status() {
         _ if away => Refused::forbidden("unavailable", "nobody can say at the moment, so nothing is let through"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            Refused::forbidden("too_many_failures", "this gateway failed to prove itself too often; it has to wait")
+        }
         StatusCode::NOT_FOUND => Refused::forbidden("bad_source", "the gateway's address names no client id"),
         _ => Refused::forbidden("internal", "something is wrong here, so nothing is let through"),
     };
     let mut verdict = refused.into_response();
-    let kept = [HeaderName::from_static("x-request-id"), CACHE_CONTROL];
-    for (name, value) in kept.iter().filter_map(|name| Some((name, response.headers().get(name)?))) {
-        verdict.headers_mut().insert(name.clone(), value.clone());
+    let kept = ["x-request-id", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static);
+    let kept = kept.into_iter().chain([CACHE_CONTROL, RETRY_AFTER]);
+    for (name, value) in kept.filter_map(|name| response.headers().get(&name).map(|value| (name, value))) {
+        verdict.headers_mut().insert(name, value.clone());
     }
     if away {
-        verdict.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        verdict.headers_mut().entry(RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
     }
     verdict
 }
@@ -130,9 +134,13 @@ mod tests {
 
     #[test]
     fn whatever_goes_wrong_is_one_of_the_three() {
-        for (status, reason) in
-            [(404, "bad_source"), (405, "internal"), (429, "internal"), (500, "internal"), (503, "unavailable")]
-        {
+        for (status, reason) in [
+            (404, "bad_source"),
+            (405, "internal"),
+            (429, "too_many_failures"),
+            (500, "internal"),
+            (503, "unavailable"),
+        ] {
             let mut broken = StatusCode::from_u16(status).unwrap().into_response();
             broken.headers_mut().insert("x-request-id", HeaderValue::from_static("1"));
             broken.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

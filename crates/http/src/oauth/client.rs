@@ -107,8 +107,9 @@ impl Proof {
         }
     }
 
-    pub(super) async fn service(&self, server: &Server) -> Result<ServiceCaller, OAuthDenied> {
-        let (app, request) = (&server.app, self.request);
+    /// `fresh`: nothing that is kept in memory may be answered.
+    pub(super) async fn service(&self, server: &Server, fresh: bool) -> Result<ServiceCaller, OAuthDenied> {
+        let (app, request) = (&server.app, (self.request, fresh));
         let found = match &self.by {
             By::Bearer(secret) => app.service(None, secret.expose(), request).await,
             By::Secret(id, secret) => app.service(Some(id), secret.expose(), request).await,

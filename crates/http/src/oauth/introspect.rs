@@ -3,17 +3,18 @@
 use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
+use crate::extract::wants_fresh;
 use crate::render;
 use crate::server::Api;
-use axum::Json;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::header::PRAGMA;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, PRAGMA};
 use jobpass_api::{ActiveToken, Introspection};
-use jobpass_app::{Active, ServiceCaller};
+use jobpass_app::{Active, Introspected, Introspection as Asked, Refusal, ServiceCaller};
 use jobpass_domain::service::Service;
 use jobpass_domain::text::Label;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
 /// How much earlier than its issue a token says it is valid: clocks of services differ.
 const NOT_BEFORE: Duration = Duration::seconds(5);
@@ -43,32 +44,56 @@ pub(crate) struct IntrospectionForm {
 pub(crate) async fn oauth_introspect(api: Api, request: Request) -> Result<Response, OAuthDenied> {
     let (parts, form) = Form::read(request).await?;
     let proof = proof(&parts, &form)?.ok_or_else(|| OAuthDenied::invalid_client(false))?;
-    let service = proof.service(&api).await?;
+    let service = proof.service(&api, wants_fresh(&parts.headers)).await?;
     let token = form.require("token", "token is missing")?;
     let project = form.get("project");
     if project.is_some_and(|project| Label::parse(project).is_err()) {
         return Err(OAuthDenied::invalid_request("project is no path and no id"));
     }
-    let active = api.app.introspect(&service, token, project, &form.words("permission")).await?;
-    let body = match &active {
-        Some(active) => {
-            Introspection { active: true, token: Some(Box::new(describe(active, &service, &api.config.issuer))) }
-        }
-        None => Introspection { active: false, token: None },
+    let asked = Asked { token, project, permissions: &form.words("permission") };
+    let answer = api.app.introspect(&service, &asked, |active| body(active, &service, &api.config.issuer)).await?;
+    let body = match answer {
+        Some(Introspected { body, rely_until }) => reliable_until(&body, rely_until),
+        None => Bytes::from_static(br#"{"active":false}"#),
     };
-    Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
+    Ok(([(PRAGMA, "no-cache"), (CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn describe(active: &Active, caller: &ServiceCaller, issuer: &str) -> ActiveToken {
-    let Active { info, decision, catalogue, project, rely_until, asked_permission } = active;
+/// How every answer about a live token begins; the ten digits of `exp` follow.
+const HEAD: &[u8] = br#"{"active":true,"exp":"#;
+/// Until the year 2286.
+const DIGITS: usize = 10;
+/// What stands for `exp` until an answer is given.
+const NOT_YET: i64 = 9_999_999_999;
+
+/// The answer as it is kept: whole but for `exp`.
+fn body(active: &Active<'_>, caller: &ServiceCaller, issuer: &str) -> Result<Bytes, Refusal> {
+    let token = Some(Box::new(describe(active, caller, issuer)));
+    let body = serde_json::to_vec(&Introspection { active: true, token });
+    Ok(body.map_err(|error| Refusal::Internal(error.to_string()))?.into())
+}
+
+/// The answer as it is given now.
+fn reliable_until(body: &Bytes, rely_until: OffsetDateTime) -> Bytes {
+    let exp = rely_until.unix_timestamp();
+    let rest = body.get(HEAD.len() + DIGITS..).unwrap_or_default();
+    let mut given = Vec::with_capacity(body.len());
+    given.extend_from_slice(HEAD);
+    given.extend_from_slice(exp.to_string().as_bytes());
+    given.extend_from_slice(rest);
+    given.into()
+}
+
+fn describe(active: &Active<'_>, caller: &ServiceCaller, issuer: &str) -> ActiveToken {
+    let Active { info, decision, catalogue, project, asked_permission } = active;
     let in_project = project.is_some();
     ActiveToken {
+        exp: NOT_YET,
         scope: if in_project { catalogue.expand(decision.effective).join(" ") } else { String::new() },
         client_id: info.minter.id().to_string(),
         sub: info.subject(),
         aud: info.audience.clone().unwrap_or_else(|| vec![client_id(&caller.service)]),
         iss: issuer.to_owned(),
-        exp: rely_until.unix_timestamp(),
         iat: info.issued_at.unix_timestamp(),
         nbf: (info.issued_at - NOT_BEFORE).unix_timestamp(),
         jti: info.id.to_string(),

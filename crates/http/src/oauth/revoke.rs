@@ -33,7 +33,7 @@ pub(crate) async fn oauth_revoke(api: Api, request: Request) -> Result<StatusCod
     match proof.kind() {
         Some(Kind::Service) => {
             // Before the token is looked at: a service asks, it does not end jobs.
-            proof.service(&api).await?;
+            proof.service(&api, false).await?;
             Err(OAuthDenied::new("unauthorized_client", "a service revokes no tokens"))
         }
         Some(Kind::Job) => {

@@ -82,7 +82,7 @@ enum Client {
 
 async fn authenticated(server: &Server, proof: &Proof) -> Result<Client, OAuthDenied> {
     Ok(match proof.kind() {
-        Some(Kind::Service) => proof.service(server).await.map(|_| Client::Service)?,
+        Some(Kind::Service) => proof.service(server, false).await.map(|_| Client::Service)?,
         _ => Client::Runner(Box::new(proof.runner(server).await?)),
     })
 }

@@ -94,7 +94,8 @@ pub(crate) fn reasons(decision: &Decision, catalogue: &Catalogue) -> Vec<api::Mi
 }
 
 pub(crate) fn decision(answer: &Answer) -> api::Decision {
-    let Answer { decision, catalogue, subject, by_route } = answer;
+    let Answer { decision, catalogue, by_route, .. } = answer;
+    let subject = answer.subject();
     api::Decision {
         allowed: decision.allowed,
         reason: decision.reason().unwrap_or(Reason::Unknown).name().to_owned(),
