@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from machine import LOAD, SERVER, pinned
+from machine import ALL, LOAD, SERVER, pinned
 from processes import Failed, must, run
 
 # The same for us and for the floors. A quarter of the memory is the usual advice, and the rest is the system's cache.
@@ -55,7 +55,7 @@ class Database:
         settings = dict(_SETTINGS, unix_socket_directories=self.folder, **({} if wanted else _CARELESS))
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         start = [self.bindir / "pg_ctl", "start", "-D", self._data, "-l", self.folder / "log", "-w", "-t", "120", "-o", options]
-        self._as_owner(pinned(SERVER, start) if wanted else start, timeout=150)
+        self._as_owner(pinned(SERVER if wanted else ALL, start), timeout=150)
         self._durable = wanted
         if wanted:
             # What was written carelessly is on the disk, and read into memory as far as it goes, before anything counts.

@@ -48,6 +48,7 @@ def main():
         results.fail(missing, describe(failure))
     finally:
         signal.alarm(0)
+        results.about["machine"]["load_average_after"] = round(os.getloadavg()[0], 2)
         results.about["minutes"] = round((time.monotonic() - began) / 60, 1)
         results.write(TARGET / "bench", pictures)
     print(results.table())
@@ -78,6 +79,7 @@ def limited(minutes):
 def measure(size, chosen, results, pictures):
     bindir = install(results)
     build()
+    machine.step_aside()
     folder = Path(tempfile.mkdtemp(prefix="jobpass-bench-", dir="/tmp" if len(tempfile.gettempdir()) > 50 else None))
     folder.chmod(0o711)
     bench = None

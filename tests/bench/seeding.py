@@ -2,10 +2,13 @@
 
 Every row is a copy of one that the server itself has written, but for what must differ, so that this follows the schema by itself."""
 
+import contextlib
 import random
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+from machine import ALL, pinned
 from processes import Failed, must
 
 # Over so many hours the tokens were issued, and so long all of them live yet.
@@ -26,15 +29,11 @@ class Seeding:
         """`count` live tokens; answers the file with the texts of `asked` of them, spread over all and in no order, and their hours."""
         hour = int(time.time() // 3600)
         texts = self._keys(name, count, until_hour=hour, hours=_HOURS, asked=asked)
-        for table in ("job_tokens", "jobs"):
-            self._database.sql(name, _set_aside(table) if count >= _MANY else "", timeout=60)
         self._insert(name, "pipelines", "where n % 10 = 0", {"id": _id(3, "n / 10"), "key": "'p' || n / 10", "created_at": _issued()})
-        self._insert(name, "jobs", "", {
-            "id": _id(2, "n"), "pipeline_id": _id(3, "n / 10"), "key": "'p' || n", "opened_at": _issued(), "deadline_at": _ends(),
-        })  # fmt: skip
-        self._tokens(name, _ends())
-        for table in ("jobs", "job_tokens"):
-            self._database.sql(name, _put_back(table) if count >= _MANY else "", timeout=_PATIENCE)
+        # Neither of the two waits for the other.
+        with ThreadPoolExecutor() as threads:
+            for made in [threads.submit(self._jobs, name, count), threads.submit(self._tokens, name, count, _ends())]:
+                made.result()
         self._settle(name)
         return texts, (hour - _HOURS + 1, _HOURS)
 
@@ -48,20 +47,17 @@ class Seeding:
         """`count` tokens that expired days ago, spread over ten days; their jobs and pipelines are long gone."""
         hour = int(time.time() // 3600) - days_ago * 24
         self._keys(name, count, until_hour=hour, hours=240, asked=0)
-        self._database.sql(name, _set_aside("job_tokens"), timeout=60)
-        self._tokens(name, f"{_issued()} + interval '1 hour'")
-        self._database.sql(name, _put_back("job_tokens"), timeout=_PATIENCE)
+        self._tokens(name, count, f"{_issued()} + interval '1 hour'")
         self._settle(name)
 
     def _keys(self, name, count, *, until_hour, hours, asked):
         """The numbers, hours and hashes in a table, and the partitions for them."""
         texts = self._folder / f"{name}-{until_hour}-tokens"
         self._database.sql(name, "create unlogged table bench_keys (n bigint not null, hour int not null, token_hash bytea not null)")
-        tokens = subprocess.Popen(self._made(name, count, until_hour, hours, asked, texts), stdout=subprocess.PIPE)
         copy = [self._database.bindir / "psql", "-qX", "-d", self._database.url(name), "-c", "copy bench_keys from stdin"]
-        done = subprocess.run([str(word) for word in copy], stdin=tokens.stdout, timeout=_PATIENCE, capture_output=True, text=True)
-        tokens.stdout.close()
-        if tokens.wait(60) != 0 or done.returncode != 0:
+        with subprocess.Popen(self._made(name, count, until_hour, hours, asked, texts), stdout=subprocess.PIPE) as tokens:
+            done = subprocess.run([str(word) for word in copy], stdin=tokens.stdout, timeout=_PATIENCE, capture_output=True, text=True)
+        if tokens.returncode != 0 or done.returncode != 0:
             raise Failed(f"the tokens were not written: {done.stderr.strip()[-500:]}")
         self._database.sql(name, "select ensure_partitions(to_timestamp(hour * 3600::bigint)) from (select distinct hour from bench_keys) as hours")
         _shuffle(texts)
@@ -69,14 +65,30 @@ class Seeding:
 
     def _made(self, name, count, until_hour, hours, asked, texts):
         wanted = ["--count", count, "--seed", f"{name}-{until_hour}", "--until-hour", until_hour, "--hours", hours]
-        return [str(word) for word in [self._tool, "tokens", *wanted, "--asked", asked, "--texts", texts]]
+        return pinned(ALL, [str(word) for word in [self._tool, "tokens", *wanted, "--asked", asked, "--texts", texts]])
 
-    def _tokens(self, name, expires_at):
-        self._insert(name, "job_tokens", "", {
-            "issued_hour": "hour", "id": _id(1, "n", "hour"), "root_id": _id(1, "n", "hour"), "hash": "token_hash", "job_id": _id(2, "n"),
-            "pipeline_id": _id(3, "n / 10"), "job_key": "'p' || n", "pipeline_key": "'p' || n / 10", "issued_at": _issued(),
-            "expires_at": expires_at,
-        })  # fmt: skip
+    def _jobs(self, name, count):
+        with self._without_indexes(name, "jobs", count):
+            self._insert(name, "jobs", "", {
+                "id": _id(2, "n"), "pipeline_id": _id(3, "n / 10"), "key": "'p' || n", "opened_at": _issued(), "deadline_at": _ends(),
+            })  # fmt: skip
+
+    def _tokens(self, name, count, expires_at):
+        with self._without_indexes(name, "job_tokens", count):
+            self._insert(name, "job_tokens", "", {
+                "issued_hour": "hour", "id": _id(1, "n", "hour"), "root_id": _id(1, "n", "hour"), "hash": "token_hash",
+                "job_id": _id(2, "n"), "pipeline_id": _id(3, "n / 10"), "job_key": "'p' || n", "pipeline_key": "'p' || n / 10",
+                "issued_at": _issued(), "expires_at": expires_at,
+            })  # fmt: skip
+
+    @contextlib.contextmanager
+    def _without_indexes(self, name, table, count):
+        """Made after the rows, all at once: that takes a fraction of the time."""
+        if count >= _MANY:
+            self._database.sql(name, _set_aside(table))
+        yield
+        if count >= _MANY:
+            self._database.sql(name, _put_back(table), timeout=_PATIENCE)
 
     def _insert(self, name, table, where, changed):
         columns = self._database.sql(
