@@ -149,7 +149,10 @@ async fn rfc6749_5_1_it_expires() {
     world.server.form("/oauth/revoke", Some((&world.runner_id, &token)), &[("token", "x")]).await.expect(401);
     // A start sweeps.
     assert_eq!(stored(&world.server).await, 1);
-    assert_eq!(stored(&world.server.restart().await).await, 0);
+    let again = world.server.restart().await;
+    while stored(&again).await > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn stored(server: &Server) -> i64 {

@@ -50,6 +50,7 @@ mod revocation;
 mod routes;
 mod sdk;
 mod signing_keys;
+mod storage;
 mod suggestions;
 mod tls;
 mod token_endpoint;

@@ -90,7 +90,7 @@ impl App {
         };
         let dead_at = trusted.claims.dead_at().map_err(refused)?;
         let context = self.context(Actor::TrustRule(rule.id), exchange.request);
-        self.transaction(context, async |tx: &mut Tx| {
+        self.minting(context, request.expires_at(context.now), async |tx: &mut Tx| {
             // First of all, and undone with all the rest: of two that bring the same token one waits, and finds it taken.
             if !assertion::take(tx, trusted.fingerprint, dead_at).await? {
                 return Err(refused("was used before"));

@@ -59,6 +59,7 @@ mod set_ceilings;
 mod set_forward_auth;
 mod set_instance;
 mod suggest;
+mod sweep;
 mod usage;
 mod vet_key;
 

@@ -15,7 +15,7 @@ use crate::{App, Once, Refusal, Rendered, RunnerCaller};
 use jobpass_domain::audit::Actor;
 use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId};
-use jobpass_domain::job::JobFacts;
+use jobpass_domain::job::{GRACE, JobFacts};
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::TokenHash;
@@ -45,6 +45,13 @@ pub struct Mint {
     pub job: JobFacts,
     pub permissions: Option<Vec<String>>,
     pub audience: Option<Vec<AudienceUri>>,
+}
+
+impl Mint {
+    /// When its token expires at the latest: a job that is known already has less time left.
+    pub(crate) fn expires_at(&self, now: OffsetDateTime) -> OffsetDateTime {
+        now + Duration::seconds(self.job.timeout_secs.into()) + GRACE
+    }
 }
 
 #[derive(Debug)]
@@ -101,7 +108,8 @@ impl App {
             let life = life(&minted);
             Ok((render(&minted), life))
         };
-        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, id.0, work).await).await
+        let expires_at = asked.request.expires_at(context.now);
+        self.minting(context, expires_at, async |tx: &mut Tx| once(tx, idempotency, id.0, work).await).await
     }
 
     /// A cap in its canonical form, `None` for no cap; every entry must be known.

@@ -78,7 +78,9 @@ impl App {
             tx.audit(&event(&minted, parent.token.id)).await?;
             Ok((render(&minted), life(&minted)))
         };
-        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, holder.id().0, work).await).await
+        // It lives no longer than its parent.
+        let expires_at = holder.info.expires_at;
+        self.minting(context, expires_at, async |tx: &mut Tx| once(tx, idempotency, holder.id().0, work).await).await
     }
 }
 

@@ -4,23 +4,24 @@ use crate::cache::Cache;
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
 use crate::finish::Finishes;
-use crate::follow::{CHANGES_KEPT, Followed};
+use crate::follow::Followed;
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
 use crate::load::Loading;
 use crate::mint::Mints;
 use crate::registry_authority::Authority;
+use crate::sweep::Partitions;
 use crate::usage::Usage;
 use crate::{CacheSettings, Clock, EncryptionKey, IssuerSettings, Refusal};
 use jobpass_domain::Catalogue;
-use jobpass_domain::audit::Actor;
+use jobpass_domain::audit::{AUDIT_RETENTION_DAYS, Actor};
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
 use jobpass_domain::ground::Ground;
+use jobpass_domain::pipeline::RUN_RETENTION_DAYS;
 use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
-use jobpass_domain::usage::{USAGE_RETENTION_DAYS, VALUE_DAYS};
+use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_persistence::{Context, Db, Tx, resource_type};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
@@ -41,6 +42,10 @@ pub struct Settings {
     pub max_job_timeout: Duration,
     /// For how many days usage is kept.
     pub usage_retention_days: u16,
+    /// For how many days audit events are kept.
+    pub audit_retention_days: u16,
+    /// For how many days a pipeline run is kept after its last job.
+    pub run_retention_days: u16,
     pub limits: Limits,
     pub cache: CacheSettings,
     /// How issuers of other CIs are reached.
@@ -68,6 +73,8 @@ impl Default for Settings {
         Settings {
             max_job_timeout: Duration::DAY,
             usage_retention_days: USAGE_RETENTION_DAYS,
+            audit_retention_days: AUDIT_RETENTION_DAYS,
+            run_retention_days: RUN_RETENTION_DAYS,
             limits,
             cache: CacheSettings::default(),
             issuers: IssuerSettings::default(),
@@ -82,8 +89,7 @@ pub struct App {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
-    /// Unix seconds until which there are partitions.
-    partitions_until: AtomicI64,
+    pub(crate) partitions: Partitions,
     catalogue: RwLock<Arc<Catalogue>>,
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
@@ -115,7 +121,7 @@ impl App {
             db,
             clock,
             settings,
-            partitions_until: AtomicI64::new(0),
+            partitions: Partitions::default(),
             catalogue: RwLock::default(),
             compiled_tables: CompiledTables::default(),
             health,
@@ -155,9 +161,7 @@ impl App {
         context: Context,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        if context.now.unix_timestamp() >= self.partitions_until.load(Ordering::Relaxed) {
-            self.make_partitions(context.now).await?;
-        }
+        self.have_partitions(context.now).await?;
         let mut touched = Vec::new();
         let answer = self.db.transaction(context, &mut touched, work).await;
         if !touched.is_empty() {
@@ -166,13 +170,15 @@ impl App {
         answer
     }
 
-    /// The partitions of today and tomorrow.
-    async fn make_partitions(&self, now: OffsetDateTime) -> Result<(), Refusal> {
-        let tomorrow = now + Duration::days(1);
-        self.db.ensure_partitions(now).await?;
-        self.db.ensure_partitions(tomorrow).await?;
-        self.partitions_until.store(tomorrow.unix_timestamp(), Ordering::Relaxed);
-        Ok(())
+    /// The same for what may write a job token, which is live until then at the latest.
+    pub(crate) async fn minting<T>(
+        &self,
+        context: Context,
+        expires_at: OffsetDateTime,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.record_expiry(context.now, expires_at).await?;
+        self.transaction(context, work).await
     }
 
     /// The resource types as this replica knows them.
@@ -210,18 +216,23 @@ impl App {
         self.reload_catalogue().await?;
         self.tend_keys().await?;
         self.open_registry_authority().await?;
-        self.sweep().await
+        self.have_partitions(self.now()).await
     }
 
     /// Follows the database's clock and keys and what other replicas change, drops what has expired, and writes what was
     /// counted; until told to stop.
     /// What is under way is brought to its end.
     pub async fn tend(&self, stop: watch::Receiver<()>) {
-        tokio::join!(self.follow_and_sweep(stop.clone()), self.write_usage(stop.clone()), self.follow_changes(stop));
+        tokio::join!(
+            self.follow_database(stop.clone()),
+            self.write_usage(stop.clone()),
+            self.follow_changes(stop.clone()),
+            self.keep_swept(stop)
+        );
     }
 
-    async fn follow_and_sweep(&self, mut stop: watch::Receiver<()>) {
-        let (mut heartbeat, mut sweep) = (every(HEARTBEAT), every(SWEEP));
+    async fn follow_database(&self, mut stop: watch::Receiver<()>) {
+        let mut heartbeat = every(HEARTBEAT);
         loop {
             tokio::select! {
                 _ = heartbeat.tick() => {
@@ -231,8 +242,23 @@ impl App {
                         tracing::warn!(?refusal, "could not tend the signing keys; trying again");
                     }
                 }
-                _ = sweep.tick() => {
-                    if let Err(refusal) = self.sweep().await {
+                _ = stop.changed() => return,
+            }
+        }
+    }
+
+    /// At once, and again and again. A sweep may wait long for whoever reads what it drops, so a stop breaks it off; the next one
+    /// goes on from there.
+    async fn keep_swept(&self, mut stop: watch::Receiver<()>) {
+        let mut sweep = every(SWEEP);
+        loop {
+            let swept = async {
+                sweep.tick().await;
+                self.sweep().await
+            };
+            tokio::select! {
+                swept = swept => {
+                    if let Err(refusal) = swept {
                         tracing::warn!(?refusal, "could not drop what has expired; trying again later");
                     }
                 }
@@ -276,17 +302,6 @@ impl App {
         };
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
         answer.map(drop).map_err(Refusal::from)
-    }
-
-    /// Makes partitions ahead, and drops what has expired.
-    async fn sweep(&self) -> Result<(), Refusal> {
-        let now = self.now();
-        self.make_partitions(now).await?;
-        self.db.drop_expired(now).await?;
-        self.db.drop_old_changes(now - CHANGES_KEPT).await?;
-        let ago = |days: u16| (now - Duration::days(days.into())).date();
-        let retention = self.settings.usage_retention_days;
-        Ok(self.db.drop_old_usage(ago(retention), ago(VALUE_DAYS.min(retention))).await?)
     }
 
     /// The last thing: writes what was counted since the last time.

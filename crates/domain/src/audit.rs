@@ -5,6 +5,9 @@ use crate::place::Place;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// For how many days audit events are kept, unless it is set otherwise.
+pub const AUDIT_RETENTION_DAYS: u16 = 400;
+
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {

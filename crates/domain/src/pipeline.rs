@@ -6,6 +6,11 @@ use crate::refs::{RefPattern, RefType};
 use crate::text::Label;
 use serde::{Deserialize, Serialize};
 
+/// For how many days a run is kept after its last job, unless it is set otherwise.
+pub const RUN_RETENTION_DAYS: u16 = 90;
+/// The fewest: no token of a job that may run for seven days is live any more.
+pub const MIN_RUN_RETENTION_DAYS: u16 = 8;
+
 /// What started the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -6,9 +6,11 @@ use crate::tls::Pair;
 use clap::{Args, ValueEnum};
 use jobpass_app::{CacheSettings, EncryptionKey, IssuerSettings, Limits};
 use jobpass_domain::Secret;
+use jobpass_domain::audit::AUDIT_RETENTION_DAYS;
 use jobpass_domain::ceiling::MAX_CEILINGS;
 use jobpass_domain::grant::{MAX_GRANTS, MAX_LIST};
 use jobpass_domain::job::MAX_TIMEOUT;
+use jobpass_domain::pipeline::{MIN_RUN_RETENTION_DAYS, RUN_RETENTION_DAYS};
 use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_http::{AddressHeader, ProxyNetwork, TrustedProxies};
@@ -51,6 +53,14 @@ pub struct Settings {
     /// For how many days usage is kept, from 1 to 3650
     #[arg(long, env = "JOBPASS_USAGE_RETENTION_DAYS", default_value_t = USAGE_RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..=3650))]
     pub usage_retention_days: u16,
+
+    /// For how many days audit events are kept, from 1 to 3650; a month goes as a whole
+    #[arg(long, env = "JOBPASS_AUDIT_RETENTION_DAYS", default_value_t = AUDIT_RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(1..=3650))]
+    pub audit_retention_days: u16,
+
+    /// For how many days a pipeline run is kept after its last job, from 8 to 3650; a retry after that is a new run
+    #[arg(long, env = "JOBPASS_RUN_RETENTION_DAYS", default_value_t = RUN_RETENTION_DAYS, value_parser = clap::value_parser!(u16).range(i64::from(MIN_RUN_RETENTION_DAYS)..=3650))]
+    pub run_retention_days: u16,
 
     /// How long after a change on another replica its old answer may still be given, in milliseconds, up to 60000; 0: nothing is
     /// kept in memory
@@ -203,6 +213,8 @@ impl Settings {
         jobpass_app::Settings {
             max_job_timeout: self.max_job_timeout(),
             usage_retention_days: self.usage_retention_days,
+            audit_retention_days: self.audit_retention_days,
+            run_retention_days: self.run_retention_days,
             limits,
             cache: self.cache(),
             encryption_key: Some(encryption_key),

@@ -1,9 +1,11 @@
 //! The pool, and the only way to write: a transaction that ends with an audit event.
 
 use crate::audit::{self, Event};
-use crate::{Error, Result, change_log, signing_key};
+use crate::error::stored;
+use crate::{Error, Result, change_log};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ground::Ground;
+use jobpass_domain::token::Hour;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use std::collections::BTreeSet;
@@ -16,9 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One that listens, and one that reads.
 const CONTROL_CONNECTIONS: u32 = 2;
-
-/// For how much longer than anybody would take it an assertion is known to be used: clocks of replicas may differ.
-const STILL_KNOWN: time::Duration = time::Duration::minutes(1);
 
 /// A version 7 id of this moment.
 pub fn id_at(now: OffsetDateTime) -> Uuid {
@@ -77,22 +76,18 @@ impl Db {
         Ok(())
     }
 
-    /// Drops what has expired whole: partitions of job tokens, idempotency records, runners' access tokens, assertions that nobody would take, and
-    /// keys that signed nothing that is left.
-    pub async fn drop_expired(&self, now: OffsetDateTime) -> Result<()> {
-        sqlx::query!("select drop_expired_partitions($1)", now).fetch_one(&self.pool).await?;
-        sqlx::query!("delete from idempotency_keys where expires_at <= $1", now).execute(&self.pool).await?;
-        sqlx::query!("delete from used_assertions where expires_at <= $1", now - STILL_KNOWN)
-            .execute(&self.pool)
-            .await?;
-        sqlx::query!("delete from runner_access_tokens where expires_at <= $1", now).execute(&self.pool).await?;
-        signing_key::drop_over(&self.pool, now).await?;
-        Ok(())
-    }
-
-    /// Drops usage of before a day, and values that were not seen since another.
-    pub async fn drop_old_usage(&self, oldest: time::Date, forgotten: time::Date) -> Result<()> {
-        sqlx::query!("select drop_old_usage($1, $2)", oldest, forgotten).fetch_one(&self.pool).await?;
+    /// Records that tokens of this day may be live until this hour begins. It only ever grows.
+    pub async fn record_expiry(&self, day: u32, until: Hour) -> Result<()> {
+        let seconds = |hour: Hour| OffsetDateTime::from_unix_timestamp(i64::from(hour.0) * 3600);
+        sqlx::query!(
+            "insert into token_days (day, latest_expiry) values ($1, $2)
+             on conflict (day) do update set latest_expiry = excluded.latest_expiry
+             where token_days.latest_expiry < excluded.latest_expiry",
+            i32::try_from(day).unwrap_or(i32::MAX),
+            stored(seconds(until).ok())?
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -110,7 +105,7 @@ impl Db {
         Ok(version)
     }
 
-    async fn connect(&self) -> Result<PgConnection> {
+    pub(crate) async fn connect(&self) -> Result<PgConnection> {
         let options = self.pool.connect_options();
         let place = match options.get_socket() {
             Some(socket) => socket.display().to_string(),

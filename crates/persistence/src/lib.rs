@@ -30,6 +30,7 @@ pub mod secret;
 pub mod service;
 pub mod signing_key;
 pub mod situation;
+mod sweep;
 #[cfg(feature = "test-db")]
 pub mod test_db;
 pub mod trust_rule;
@@ -38,6 +39,7 @@ pub mod user;
 
 pub use db::{Context, Db, Tx, connect_options, id_at};
 pub use error::{Error, OnConstraint};
+pub use sweep::Sweep;
 
 /// The answer of a read or a write.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

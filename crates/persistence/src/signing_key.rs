@@ -4,7 +4,7 @@ use crate::error::stored;
 use crate::{Result, Tx};
 use jobpass_domain::ids::SigningKeyId;
 use jobpass_domain::signing_key::{LONGEST_TOKEN, SKEW, SigningAlgorithm, SigningKey};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -112,7 +112,7 @@ pub async fn hold_live(tx: &mut Tx, id: SigningKeyId) -> Result<bool> {
 }
 
 /// Forgets those of which nothing is left that they signed, and those that were revoked long ago.
-pub(crate) async fn drop_over(db: &PgPool, now: OffsetDateTime) -> Result<()> {
+pub(crate) async fn drop_over(db: impl PgExecutor<'_>, now: OffsetDateTime) -> Result<()> {
     let (retired, revoked) = (now - LONGEST_TOKEN - SKEW, now - REMEMBERED);
     sqlx::query!(
         "delete from signing_keys where revoked_at is null and signs_until <= $1 or revoked_at <= $2",

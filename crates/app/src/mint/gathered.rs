@@ -71,7 +71,8 @@ impl App {
     async fn mint_batch(&self, batch: &[Arc<Asked>]) -> Vec<Outcome> {
         // Each event names its own runner and request.
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
-        let minted = self.transaction(context, async |tx: &mut Tx| issue_together(tx, batch).await).await;
+        let expire_at = batch.iter().map(|asked| asked.request.expires_at(context.now)).max().unwrap_or(context.now);
+        let minted = self.minting(context, expire_at, async |tx: &mut Tx| issue_together(tx, batch).await).await;
         let all = |why: &dyn Fn() -> Stopped| batch.iter().map(|_| Err(why())).collect();
         match minted {
             Ok(outcomes) => outcomes,
