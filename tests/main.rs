@@ -39,6 +39,7 @@ mod least_privilege;
 mod lifecycle;
 mod metadata;
 mod minting;
+mod model;
 mod private_key_jwt;
 mod races;
 mod registry;
