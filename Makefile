@@ -6,7 +6,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench interop lint run admin-token schema openapi sqlx
+.PHONY: help install demo test bench bench-instructions bench-timing interop lint run admin-token schema openapi sqlx
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -23,8 +23,13 @@ test: install ## Everything that must pass, beside a throw-away PostgreSQL
 	@scripts/with-postgres.sh sh -c \
 	  'cargo test --locked --workspace --doc && cargo test --locked --workspace --all-targets'
 
-bench: install ## What a decision costs, beside a floor; and whether the time of an answer tells anything
-	@cargo bench --locked -p jobpass-domain --bench decide
+bench: ## What everything costs, beside floors and peers: a table, target/bench; BENCH=quick in minutes, FIGURES="mint decide" for some
+	@python3 tests/bench/run.py
+
+bench-instructions: ## How many instructions a request's work takes, against a record; UPDATE_GOLDEN=1 records anew
+	@cargo bench --locked -p jobpass-bench --bench instructions
+
+bench-timing: install ## Whether the time of an answer tells what the answer does not
 	@scripts/with-postgres.sh cargo bench --locked --profile dev -p jobpass --bench timing
 
 interop: install ## Real clients against a running Jobpass: a table; ROWS="curl jose" for some

@@ -128,6 +128,7 @@ fn the_edges_between_rooms_are_those_of_the_architecture() {
         (client, BTreeSet::from([domain, api])),
         ("jobpass", BTreeSet::from([domain, api, app, http, persistence, client])),
         ("git-server", BTreeSet::from([client])),
+        ("jobpass-bench", BTreeSet::from([domain])),
     ]);
     assert_eq!(edges, expected);
 }
