@@ -29,6 +29,7 @@ mod derived;
 mod explain;
 mod forged_id_tokens;
 mod forward_auth;
+mod gathered;
 mod grants;
 mod id_tokens;
 mod idempotency;

@@ -5,7 +5,7 @@
 
 use crate::issuer_keys::Source;
 use crate::jwt::{Claims, Expected, Unverified};
-use crate::mint::{Draft, Mint, check};
+use crate::mint::{Draft, Mint, check, issue_one};
 use crate::{App, Conflict, Minted, Refusal, Rendered};
 use jobpass_domain::audit::Actor;
 use jobpass_domain::claim_map::CiJob;
@@ -79,9 +79,15 @@ impl App {
             return Err(Conflict::TrustRulePaused.into());
         }
         let subject = trusted.claims.text("sub").filter(|subject| Label::parse(*subject).is_ok());
-        let draft =
-            Draft { minter: &minter, project: &trusted.project, request: &request, cap, id_token_subject: subject };
-        let protected = draft.protection()?;
+        let draft = Draft {
+            by: Actor::TrustRule(rule.id),
+            request_id: exchange.request,
+            minter,
+            project: &trusted.project,
+            request: &request,
+            cap: cap.as_deref(),
+            id_token_subject: subject,
+        };
         let dead_at = trusted.claims.dead_at().map_err(refused)?;
         let context = self.context(Actor::TrustRule(rule.id), exchange.request);
         self.transaction(context, async |tx: &mut Tx| {
@@ -93,7 +99,7 @@ impl App {
             if trust_rule::hold(tx, rule.id).await?.as_ref() != Some(rule) {
                 return Err(refused("was taken by a trust rule that has changed meanwhile; try again"));
             }
-            Ok(render(&draft.issue(tx, protected).await?))
+            Ok(render(&issue_one(tx, draft).await?))
         })
         .await
     }

@@ -1,5 +1,10 @@
 //! A job's lease and end, by the runner that opened it; and the end of a pipeline run.
 
+mod gathered;
+
+pub(crate) use gathered::Finishes;
+
+use self::gathered::Finish;
 use crate::{App, Conflict, Refusal, RunnerCaller};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ground::Ground;
@@ -10,6 +15,7 @@ use jobpass_domain::place::Place;
 use jobpass_persistence::job::KnownJob;
 use jobpass_persistence::{Tx, job, pipeline};
 use serde_json::json;
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 /// A job as its runner sees it.
@@ -52,20 +58,21 @@ impl App {
     }
 
     /// Ends the job and every token of it. Repeatable: a job that is over stays as it is.
-    pub async fn job_finish(&self, caller: &RunnerCaller, id: JobId) -> Result<JobView, Refusal> {
+    pub async fn job_finish(self: &Arc<Self>, caller: &RunnerCaller, id: JobId) -> Result<JobView, Refusal> {
+        let finish = Finish { runner: caller.runner.id, job: id, request_id: caller.request };
+        if let Some(finished) = self.finish_together(finish).await? {
+            return finished;
+        }
+        // Alone it waits for whoever holds the job, and finds out whether there is one.
         let context = self.context(Actor::Runner(caller.runner.id), caller.request);
         self.transaction(context, async |tx: &mut Tx| {
             let known = own_job(tx, caller, id).await?;
-            let now = tx.now();
-            let state = match known.state {
-                JobState::Running { lease_until: Some(until), .. } if until <= now => JobState::Lost,
-                JobState::Running { .. } => JobState::Finished,
-                over => {
-                    tx.nothing_to_audit();
-                    return Ok(view(&known, over));
-                }
-            };
-            end(tx, &known, state).await?;
+            let state = known.state.finish(tx.now());
+            if state == known.state {
+                tx.nothing_to_audit();
+            } else {
+                end(tx, &known, state).await?;
+            }
             Ok(view(&known, state))
         })
         .await
@@ -100,8 +107,12 @@ async fn own_job(tx: &mut Tx, caller: &RunnerCaller, id: JobId) -> Result<KnownJ
 /// Ends a job that is held, and with it every token of it.
 pub(crate) async fn end(tx: &mut Tx, known: &KnownJob, state: JobState) -> Result<(), Refusal> {
     job::set_state(tx, known.id, &state).await?;
+    Ok(tx.audit(&ended(known, state)).await?)
+}
+
+fn ended(known: &KnownJob, state: JobState) -> Change {
     let action = if state == JobState::Lost { "job.lost" } else { "job.finished" };
-    Ok(tx.audit(&changed(action, "job", known.id.0, known.project, None)).await?)
+    changed(action, "job", known.id.0, known.project, None)
 }
 
 fn view(known: &KnownJob, state: JobState) -> JobView {

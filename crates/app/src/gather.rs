@@ -4,7 +4,12 @@
 use crate::Refusal;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// The longest that a caller waits, in the queue or for its batch; and the longest that a batch may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Callers with a key each, and what each is answered.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ struct Queue<K, V> {
 pub(crate) enum Unanswered {
     /// As many wait as may.
     Full,
+    /// It took too long.
+    Late,
     /// The batch ended without an answer for this key: a defect of ours.
     Broken,
 }
@@ -42,6 +49,7 @@ impl From<Unanswered> for Refusal {
     fn from(unanswered: Unanswered) -> Refusal {
         match unanswered {
             Unanswered::Full => Refusal::Unavailable("as many calls wait for the database as may".to_owned()),
+            Unanswered::Late => Refusal::Unavailable(format!("no answer within {PATIENCE:?}")),
             Unanswered::Broken => Refusal::Internal("a batch ended without an answer".to_owned()),
         }
     }
@@ -55,7 +63,7 @@ impl<K: Send + 'static, V: Send + 'static> Gather<K, V> {
 
     /// The answer to one key. `work` answers as many values as it is given keys, in their order; it is called with this key
     /// and others, or the `work` of another caller is, so all must do the same. A batch that has begun is brought to its
-    /// end whoever goes away; a key whose caller went away before that is left out.
+    /// end, or given up when it takes too long, whoever goes away; a key whose caller went away before that is left out.
     pub(crate) async fn ask<F>(&self, key: K, work: impl Fn(Vec<K>) -> F + Send + 'static) -> Result<V, Unanswered>
     where
         F: Future<Output = Vec<V>> + Send + 'static,
@@ -64,7 +72,7 @@ impl<K: Send + 'static, V: Send + 'static> Gather<K, V> {
         if self.enqueue(key, caller)? {
             tokio::spawn(fly(Arc::clone(&self.queue), self.bounds.batch, work));
         }
-        answer.await.map_err(|_| Unanswered::Broken)
+        timeout(PATIENCE, answer).await.map_err(|_| Unanswered::Late)?.map_err(|_| Unanswered::Broken)
     }
 
     /// Answers whether another flight may begin; it is counted already.
@@ -93,7 +101,12 @@ async fn fly<K: Send + 'static, V: Send + 'static, F>(
 {
     while let Some((keys, callers)) = next(&queue, most) {
         // A task of its own: were it to panic, its callers would be told, and the next batch goes all the same.
-        let answers = tokio::spawn(work(keys)).await.unwrap_or_default();
+        let mut batch = tokio::spawn(work(keys));
+        let Ok(answers) = timeout(PATIENCE, &mut batch).await else {
+            batch.abort();
+            continue;
+        };
+        let answers = answers.unwrap_or_default();
         for (caller, answer) in callers.into_iter().zip(answers) {
             // Nobody is left to tell whoever went away.
             drop(caller.send(answer));

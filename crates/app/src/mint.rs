@@ -1,22 +1,28 @@
 //! A token for a job that starts: a runner asks for it, or a trust rule answers for another CI.
 
+mod batch;
 mod draft;
+mod gathered;
 
+pub(crate) use batch::{Batch, Outcome, Stopped};
 pub(crate) use draft::Draft;
+pub(crate) use gathered::Mints;
 
+use self::draft::issue;
+use self::gathered::Asked;
 use crate::once::{Life, once};
-use crate::{App, Conflict, Once, Refusal, Rendered, RunnerCaller};
+use crate::{App, Once, Refusal, Rendered, RunnerCaller};
 use jobpass_domain::audit::Actor;
 use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId};
 use jobpass_domain::job::JobFacts;
-use jobpass_domain::minter::Minter;
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
-use jobpass_domain::runner::Runner;
 use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::{PermissionSet, Secret};
+use jobpass_persistence::job::IfHeld;
 use jobpass_persistence::{Tx, job_token, project, runner};
+use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 /// The longest lease between two heartbeats, in seconds.
@@ -55,32 +61,47 @@ pub struct Minted {
 }
 
 impl App {
+    /// Without an Idempotency-Key it is written together with whatever else waits; with one, in a transaction of its own, in which
+    /// the answer is kept, too.
     pub async fn mint(
-        &self,
+        self: &Arc<Self>,
         caller: &RunnerCaller,
-        request: &Mint,
+        request: Mint,
         idempotency: Option<&Once>,
         render: impl Fn(&Minted) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        let runner = &*caller.runner;
-        if let Some(kept) = self.replayed(idempotency, runner.id.0).await? {
+        if let Some(kept) = self.replayed(idempotency, caller.runner.id.0).await? {
             return Ok(kept);
         }
         let cap = self.cap(request.permissions.as_deref()).await?;
-        check(request, self.settings.max_job_timeout)?;
-        let project = project::find(self.db.read(), &request.project).await?.ok_or(Refusal::NotFound)?;
-        if !runner.reaches(project.id, &project.chain) {
-            return Err(Refusal::NotFound);
+        check(&request, self.settings.max_job_timeout)?;
+        let asked = Arc::new(Asked { runner: Arc::clone(&caller.runner), request, cap, request_id: caller.request });
+        if idempotency.is_none() {
+            match self.mint_together(Arc::clone(&asked)).await? {
+                Ok(minted) => return Ok(render(&minted)),
+                Err(Stopped::Refused(refusal)) => return Err(refusal),
+                Err(Stopped::Alone) => {}
+            }
         }
-        let context = self.context(Actor::Runner(runner.id), caller.request);
+        self.mint_alone(&asked, idempotency, render).await
+    }
+
+    async fn mint_alone(
+        &self,
+        asked: &Asked,
+        idempotency: Option<&Once>,
+        render: impl Fn(&Minted) -> Rendered,
+    ) -> Result<Rendered, Refusal> {
+        let id = asked.runner.id;
+        let project = project::find(self.db.read(), &asked.request.project).await?.ok_or(Refusal::NotFound)?;
+        let context = self.context(Actor::Runner(id), asked.request_id);
         let work = async |tx: &mut Tx| {
-            let minter = hold(tx, runner).await?;
-            let draft = Draft { minter: &minter, project: &project, request, cap, id_token_subject: None };
-            let minted = draft.issue(tx, draft.protection()?).await?;
+            let runner = runner::hold(tx, id).await?.ok_or(Refusal::BadCredential)?;
+            let minted = issue_one(tx, asked.draft(&runner, &project)?).await?;
             let life = life(&minted);
             Ok((render(&minted), life))
         };
-        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, runner.id.0, work).await).await
+        self.transaction(context, async |tx: &mut Tx| once(tx, idempotency, id.0, work).await).await
     }
 
     /// A cap in its canonical form, `None` for no cap; every entry must be known.
@@ -102,14 +123,13 @@ impl App {
     }
 }
 
-/// The runner as it is now, which it stays until the token is there: since it proved itself it may have been paused, deleted or
-/// lowered. The epoch alone is that of its proof, so that what has ended meanwhile, as by a report of its secret, stays ended.
-async fn hold(tx: &mut Tx, proven: &Runner) -> Result<Minter, Refusal> {
-    let runner = runner::hold(tx, proven.id).await?.ok_or(Refusal::BadCredential)?;
-    if runner.paused {
-        return Err(Conflict::RunnerPaused.into());
+/// One alone, which waits for what others hold.
+pub(crate) async fn issue_one(tx: &mut Tx, draft: Draft<'_>) -> Result<Minted, Refusal> {
+    match issue(tx, Batch::of([draft]), IfHeld::Wait).await?.pop() {
+        Some(Ok(minted)) => Ok(minted),
+        Some(Err(Stopped::Refused(refusal))) => Err(refusal),
+        Some(Err(Stopped::Alone)) | None => Err(Refusal::Unavailable("its job went away meanwhile".to_owned())),
     }
-    Ok(Minter { epoch: proven.epoch, ..Minter::from(&runner) })
 }
 
 /// What can be said without a look at the database.

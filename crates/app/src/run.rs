@@ -3,10 +3,12 @@
 use crate::cache::Cache;
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::finish::Finishes;
 use crate::follow::{CHANGES_KEPT, Followed};
 use crate::issuer_keys::IssuerKeys;
 use crate::keys::Keys;
 use crate::load::Loading;
+use crate::mint::Mints;
 use crate::registry_authority::Authority;
 use crate::usage::Usage;
 use crate::{CacheSettings, Clock, EncryptionKey, IssuerSettings, Refusal};
@@ -86,6 +88,8 @@ pub struct App {
     pub(crate) compiled_tables: CompiledTables,
     health: RwLock<Health>,
     pub(crate) usage: Usage,
+    pub(crate) mints: Mints,
+    pub(crate) finishes: Finishes,
     pub(crate) cache: Cache,
     pub(crate) loading: Loading,
     pub(crate) followed: Followed,
@@ -116,6 +120,8 @@ impl App {
             compiled_tables: CompiledTables::default(),
             health,
             usage: Usage::default(),
+            mints: Mints::default(),
+            finishes: Finishes::default(),
             cache,
             loading: Loading::default(),
             followed: Followed::default(),

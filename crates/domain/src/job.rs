@@ -90,6 +90,16 @@ impl JobState {
         }
     }
 
+    /// The end, at its runner's word: lost if the lease has run out before. A job that is over stays as it is.
+    #[must_use]
+    pub fn finish(self, now: OffsetDateTime) -> JobState {
+        match self {
+            JobState::Running { lease_until: Some(until), .. } if until <= now => JobState::Lost,
+            JobState::Running { .. } => JobState::Finished,
+            over => over,
+        }
+    }
+
     /// A heartbeat extends the lease; one that comes too late finds the job lost.
     pub fn heartbeat(self, lease: Option<Duration>, now: OffsetDateTime) -> Result<JobState, JobOver> {
         self.may_mint(now).or_else(|over| match over {
@@ -145,5 +155,13 @@ mod tests {
         assert_eq!(running(1, None).may_mint(NOW), Ok(()));
         assert_eq!(running(0, None).may_mint(NOW), Err(JobOver::PastDeadline));
         assert_eq!(JobState::Lost.may_mint(NOW), Err(JobOver::Lost));
+    }
+
+    #[test]
+    fn finishes() {
+        assert_eq!(running(60, None).finish(NOW), JobState::Finished);
+        assert_eq!(running(-400, Some(1)).finish(NOW), JobState::Finished, "the deadline alone loses no job");
+        assert_eq!(running(60, Some(0)).finish(NOW), JobState::Lost);
+        assert_eq!(JobState::Lost.finish(NOW), JobState::Lost);
     }
 }

@@ -1,31 +1,45 @@
 //! Audit events.
 
-use crate::{Context, Result, id_at};
-use jobpass_domain::audit::{AuditEvent, Change};
+use crate::{Result, column, id_at};
+use jobpass_domain::audit::{Actor, AuditEvent, Change};
 use jobpass_domain::ids::AuditEventId;
 use jobpass_domain::place::Place;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) async fn insert(connection: &mut PgConnection, context: &Context, change: &Change) -> Result<()> {
+/// What happened, by whom, and in answer to which request.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub actor: Actor,
+    pub request_id: Option<Uuid>,
+    pub change: Change,
+}
+
+pub(crate) async fn insert_all(connection: &mut PgConnection, now: OffsetDateTime, events: &[Event]) -> Result<()> {
     sqlx::query!(
         "insert into audit_events (at, id, actor_kind, actor_id, action, subject_kind, subject_id, project_id, group_id,
             before, after, reason, request_id, chain)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11::text::jsonb, $12, $13,
-            coalesce((select p.chain from projects p where p.id = $8), (select g.chain from groups g where g.id = $9), '{}'))",
-        context.now,
-        id_at(context.now),
-        context.actor.kind(),
-        context.actor.id(),
-        change.action,
-        change.subject_kind,
-        change.subject,
-        change.place.project_id(),
-        change.place.group_id(),
-        change.before,
-        change.after,
-        change.reason,
-        context.request_id,
+         select $1, e.id, e.actor_kind, e.actor_id, e.action, e.subject_kind, e.subject_id, e.project_id, e.group_id,
+            e.before::jsonb, e.after::jsonb, e.reason, e.request_id,
+            coalesce((select p.chain from projects p where p.id = e.project_id),
+                (select g.chain from groups g where g.id = e.group_id), '{}')
+         from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::uuid[], $10::text[],
+            $11::text[], $12::text[], $13::uuid[])
+            as e (id, actor_kind, actor_id, action, subject_kind, subject_id, project_id, group_id, before, after, reason, request_id)",
+        now,
+        &column(events, |_| id_at(now)),
+        &column(events, |event| event.actor.kind()) as _,
+        &column(events, |event| event.actor.id()) as _,
+        &column(events, |event| event.change.action) as _,
+        &column(events, |event| event.change.subject_kind) as _,
+        &column(events, |event| event.change.subject),
+        &column(events, |event| event.change.place.project_id()) as _,
+        &column(events, |event| event.change.place.group_id()) as _,
+        &column(events, |event| event.change.before.as_deref()) as _,
+        &column(events, |event| event.change.after.as_deref()) as _,
+        &column(events, |event| event.change.reason.as_deref()) as _,
+        &column(events, |event| event.request_id) as _,
     )
     .execute(connection)
     .await?;

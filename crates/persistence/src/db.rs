@@ -1,6 +1,7 @@
 //! The pool, and the only way to write: a transaction that ends with an audit event.
 
-use crate::{Error, Result, audit, change_log, signing_key};
+use crate::audit::{self, Event};
+use crate::{Error, Result, change_log, signing_key};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ground::Ground;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -199,9 +200,14 @@ impl Tx {
 
     /// Writes the audit event of a change.
     pub async fn audit(&mut self, change: &Change) -> Result<()> {
-        let context = self.context;
-        audit::insert(&mut self.inner, &context, change).await?;
-        self.changes.push(change.clone());
+        let Context { actor, request_id, .. } = self.context;
+        self.audit_all(vec![Event { actor, request_id, change: change.clone() }]).await
+    }
+
+    /// The same for the changes that several callers asked for, each its own event.
+    pub async fn audit_all(&mut self, events: Vec<Event>) -> Result<()> {
+        audit::insert_all(&mut self.inner, self.context.now, &events).await?;
+        self.changes.extend(events.into_iter().map(|event| event.change));
         self.audited = true;
         Ok(())
     }

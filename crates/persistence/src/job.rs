@@ -1,7 +1,11 @@
 //! Jobs. Whoever adds or removes a token of a job holds the job's row until the transaction ends.
 
+mod open;
+
+pub use open::{IfHeld, NewJob, OpenJob, open_all};
+
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Result, Tx, column};
 use jobpass_domain::ids::{GroupId, JobId, PipelineId, ProjectId};
 use jobpass_domain::job::{JobFacts, JobState};
 use jobpass_domain::minter::MinterId;
@@ -36,51 +40,6 @@ pub(crate) fn state(name: &str, deadline_at: OffsetDateTime, lease_until: Option
     }
 }
 
-/// A job that may be new.
-#[derive(Debug)]
-pub struct NewJob<'a> {
-    pub id: JobId,
-    pub pipeline: PipelineId,
-    pub minter: MinterId,
-    pub key: &'a Label,
-    pub facts: &'a JobFacts,
-    pub deadline_at: OffsetDateTime,
-    pub lease_until: Option<OffsetDateTime>,
-}
-
-/// Opens the job unless it is known; answers what is kept either way, held.
-pub async fn open(tx: &mut Tx, job: &NewJob<'_>) -> Result<KnownJob> {
-    let now = tx.now();
-    let seconds = |secs: u32| i32::try_from(secs).unwrap_or(i32::MAX);
-    sqlx::query!(
-        "insert into jobs (id, pipeline_id, runner_id, trust_rule_id, key, name, environment, timeout_secs, lease_secs, state, deadline_at, lease_until, opened_at)
-         values ($1, $2, $3, $12, $4, $5, $6, $7, $8, 'running', $9, $10, $11)
-         on conflict (pipeline_id, key) do nothing",
-        job.id.0,
-        job.pipeline.0,
-        job.minter.runner_id(),
-        job.key.as_str(),
-        job.facts.name.as_str(),
-        job.facts.environment.as_deref(),
-        seconds(job.facts.timeout_secs),
-        job.facts.lease_secs.map(seconds),
-        job.deadline_at,
-        job.lease_until,
-        now,
-        job.minter.trust_rule_id()
-    )
-    .execute(tx.on())
-    .await?;
-    let id = sqlx::query_scalar!(
-        "select id from jobs where pipeline_id = $1 and key = $2",
-        job.pipeline.0,
-        job.key.as_str()
-    )
-    .fetch_one(tx.on())
-    .await?;
-    stored(lock(tx, JobId(id)).await?)
-}
-
 struct Row {
     id: Uuid,
     pipeline_id: Uuid,
@@ -99,24 +58,28 @@ struct Row {
 
 impl Row {
     fn into_job(self) -> Result<KnownJob> {
-        let label = |text: String| parsed(Label::parse(text));
         Ok(KnownJob {
             id: JobId(self.id),
             pipeline: PipelineId(self.pipeline_id),
             project: ProjectId(self.project_id),
             chain: self.chain.into_iter().map(GroupId).collect(),
             minter: stored(MinterId::from_ids(self.runner_id, self.trust_rule_id))?,
-            facts: JobFacts {
-                name: label(self.name)?,
-                environment: self.environment.map(label).transpose()?,
-                timeout_secs: stored(u32::try_from(self.timeout_secs).ok())?,
-                lease_secs: self.lease_secs.map(|secs| stored(u32::try_from(secs).ok())).transpose()?,
-            },
+            facts: facts(self.name, self.environment, self.timeout_secs, self.lease_secs)?,
             state: stored(state(&self.state, self.deadline_at, self.lease_until))?,
             deadline_at: self.deadline_at,
             lease_until: self.lease_until,
         })
     }
+}
+
+fn facts(name: String, environment: Option<String>, timeout_secs: i32, lease_secs: Option<i32>) -> Result<JobFacts> {
+    let label = |text: String| parsed(Label::parse(text));
+    Ok(JobFacts {
+        name: label(name)?,
+        environment: environment.map(label).transpose()?,
+        timeout_secs: stored(u32::try_from(timeout_secs).ok())?,
+        lease_secs: lease_secs.map(|secs| stored(u32::try_from(secs).ok())).transpose()?,
+    })
 }
 
 pub async fn find(db: impl PgExecutor<'_>, id: JobId) -> Result<Option<KnownJob>> {
@@ -138,6 +101,44 @@ pub async fn find(db: impl PgExecutor<'_>, id: JobId) -> Result<Option<KnownJob>
 pub async fn lock(tx: &mut Tx, id: JobId) -> Result<Option<KnownJob>> {
     sqlx::query!("select id from jobs where id = $1 for update", id.0).fetch_optional(tx.on()).await?;
     find(tx.on(), id).await
+}
+
+/// Several at a time, without those that somebody else holds or that are not there.
+pub async fn lock_free(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<KnownJob>> {
+    // In one order for all: or two batches would wait for each other.
+    let mut ids = column(ids, |id| id.0);
+    ids.sort_unstable();
+    ids.dedup();
+    sqlx::query_as!(
+        Row,
+        "select j.id, j.pipeline_id, l.project_id, p.chain, j.runner_id, j.trust_rule_id, j.name, j.environment, j.timeout_secs, j.lease_secs, j.state,
+            j.deadline_at, j.lease_until
+         from unnest($1::uuid[]) as k (id)
+         cross join lateral (select * from jobs where id = k.id limit 1 for update skip locked) j
+         cross join lateral (select project_id from pipelines where id = j.pipeline_id limit 1) l
+         cross join lateral (select chain from projects where id = l.project_id limit 1) p",
+        &ids
+    )
+    .fetch_all(tx.on())
+    .await?
+    .into_iter()
+    .map(Row::into_job)
+    .collect()
+}
+
+/// Ends jobs that are held.
+pub async fn end_all(tx: &mut Tx, jobs: &[(JobId, JobState)]) -> Result<()> {
+    let now = tx.now();
+    sqlx::query!(
+        "update jobs set state = e.state, ended_at = $3
+         from unnest($1::uuid[], $2::text[]) as e (id, state) where jobs.id = e.id",
+        &column(jobs, |(id, _)| id.0),
+        &column(jobs, |(_, state)| state.name()) as _,
+        now
+    )
+    .execute(tx.on())
+    .await?;
+    Ok(())
 }
 
 /// Writes the new state of a job that is held.

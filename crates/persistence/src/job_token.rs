@@ -1,14 +1,17 @@
 //! Job tokens: written and found by hash, one time partition a look-up.
 
+mod mint;
+
+pub use mint::{NewToken, count_minted, insert_all};
+
 use crate::error::stored;
 use crate::{Result, Tx, authorization_detail};
 use jobpass_domain::Catalogue;
 use jobpass_domain::authorization_detail::AuthorizationDetail;
-use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, UserId};
+use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId};
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::minter::MinterId;
-use jobpass_domain::pipeline::{PipelineFacts, Trigger};
-use jobpass_domain::provenance::CredentialScope;
+use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::refs::RefType;
 use jobpass_domain::token::{Hour, TokenHash};
 use sqlx::types::Json;
@@ -24,74 +27,6 @@ pub fn hour_of(id: JobTokenId) -> Hour {
 
 fn number(hour: Hour) -> i32 {
     i32::try_from(hour.0).unwrap_or(i32::MAX)
-}
-
-/// A token to be written, with every fact that is frozen in it.
-#[derive(Debug)]
-pub struct NewToken<'a> {
-    pub id: JobTokenId,
-    pub hash: TokenHash,
-    pub project: ProjectId,
-    pub pipeline: PipelineId,
-    pub job: JobId,
-    pub minter: MinterId,
-    pub cap: Option<Vec<String>>,
-    pub audience: Option<Vec<String>>,
-    pub pipeline_key: &'a str,
-    pub job_key: &'a str,
-    pub job_name: &'a str,
-    pub facts: &'a PipelineFacts,
-    pub protected: bool,
-    pub environment: Option<&'a str>,
-    pub actor: Option<UserId>,
-    pub minted_by: CredentialScope,
-    pub pipeline_epoch: i64,
-    pub minter_epoch: i64,
-    pub expires_at: OffsetDateTime,
-}
-
-/// The project's epoch is read in the statement: one that was raised meanwhile counts.
-pub async fn insert(tx: &mut Tx, token: &NewToken<'_>) -> Result<()> {
-    let now = tx.now();
-    sqlx::query!(
-        "insert into job_tokens (issued_hour, id, hash, project_id, pipeline_id, job_id, runner_id, trust_rule_id, root_id, ancestors,
-            permissions, audience, pipeline_key, job_key, job_name, ref, ref_type, sha, protected, environment, trigger, from_fork,
-            fork_source, actor_id, actor_claimed, minted_by, project_epoch, pipeline_epoch, minter_epoch, issued_at, expires_at)
-         select $1, $2, $3, $4, $5, $6, $7, $28, $2, '{}', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-            p.epoch, $24, $25, $26, $27
-         from projects p where p.id = $4",
-        number(hour_of(token.id)),
-        token.id.0,
-        &token.hash.0[..],
-        token.project.0,
-        token.pipeline.0,
-        token.job.0,
-        token.minter.runner_id(),
-        token.cap.as_deref(),
-        token.audience.as_deref(),
-        token.pipeline_key,
-        token.job_key,
-        token.job_name,
-        token.facts.ref_name.as_str(),
-        token.facts.ref_type.name(),
-        token.facts.sha.as_str(),
-        token.protected,
-        token.environment,
-        token.facts.trigger.name(),
-        token.facts.from_fork,
-        token.facts.fork_source.as_deref(),
-        token.actor.map(Uuid::from),
-        token.facts.actor.as_deref(),
-        token.minted_by.name(),
-        token.pipeline_epoch,
-        token.minter_epoch,
-        now,
-        token.expires_at,
-        token.minter.trust_rule_id()
-    )
-    .execute(tx.on())
-    .await?;
-    Ok(())
 }
 
 /// A narrowed token: everything else is its parent's.
@@ -129,22 +64,6 @@ pub async fn insert_child(tx: &mut Tx, parent: JobTokenId, child: &NewChild, cat
     .execute(tx.on())
     .await?;
     Ok(())
-}
-
-/// How many live tokens were minted for a job, narrowed ones and those that an epoch ended not counted.
-pub async fn count_minted(tx: &mut Tx, job: JobId) -> Result<i64> {
-    let now = tx.now();
-    Ok(sqlx::query_scalar!(
-        r#"select count(*) as "count!" from job_tokens t
-         join projects p on p.id = t.project_id join pipelines l on l.id = t.pipeline_id
-         left join runners r on r.id = t.runner_id left join trust_rules e on e.id = t.trust_rule_id
-         where t.job_id = $1 and cardinality(t.ancestors) = 0 and t.revoked_at is null and t.expires_at > $2
-           and t.project_epoch = p.epoch and t.pipeline_epoch = l.epoch and t.minter_epoch = coalesce(r.epoch, e.epoch)"#,
-        job.0,
-        now
-    )
-    .fetch_one(tx.on())
-    .await?)
 }
 
 /// How many live tokens were narrowed from a root.

@@ -41,3 +41,8 @@ pub use error::{Error, OnConstraint};
 
 /// The answer of a read or a write.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What one parameter of a statement about many rows takes: a column of them.
+fn column<'r, R, V>(rows: &'r [R], value: impl Fn(&'r R) -> V) -> Vec<V> {
+    rows.iter().map(value).collect()
+}

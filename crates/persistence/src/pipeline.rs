@@ -1,60 +1,93 @@
 //! Pipeline runs.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Result, Tx, column};
 use jobpass_domain::ids::{GroupId, PipelineId, ProjectId, RunnerId};
 use jobpass_domain::pipeline::{PipelineFacts, Trigger};
 use jobpass_domain::refs::RefType;
 use jobpass_domain::text::Label;
 use sqlx::PgExecutor;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
 
 /// A run as it is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct KnownPipeline {
     pub id: PipelineId,
     pub facts: PipelineFacts,
-    pub epoch: i64,
 }
 
-/// Opens the run unless it is known; answers what is kept either way.
-pub async fn open(
-    tx: &mut Tx,
-    id: PipelineId,
-    project: ProjectId,
-    key: &Label,
-    facts: &PipelineFacts,
-) -> Result<KnownPipeline> {
+/// A run that may be new.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPipeline<'a> {
+    pub id: PipelineId,
+    pub project: ProjectId,
+    pub key: &'a str,
+    pub facts: &'a PipelineFacts,
+}
+
+/// Opens the runs that are not known; answers for each what is kept. Of several with one key the first opens it.
+pub async fn open_all(tx: &mut Tx, runs: &[NewPipeline<'_>]) -> Result<Vec<KnownPipeline>> {
+    // In the order of their keys, which is one for all replicas: or two that open the same would wait for each other.
+    let mut firsts = BTreeMap::new();
+    for run in runs {
+        firsts.entry((run.project.0, run.key)).or_insert(*run);
+    }
+    let opened = insert(tx, firsts.values().copied()).await?;
+    let (new, known): (Vec<_>, Vec<_>) = firsts.into_iter().partition(|(_, run)| opened.contains(&run.id.0));
+    let mut kept = find_all(tx, known.into_iter().map(|(key, _)| key)).await?;
+    kept.extend(new.into_iter().map(|((project, key), run)| {
+        ((project, key.to_owned()), KnownPipeline { id: run.id, facts: run.facts.clone() })
+    }));
+    runs.iter().map(|run| stored(kept.get(&(run.project.0, run.key.to_owned())).cloned())).collect()
+}
+
+/// Answers the ids of those that were not known.
+async fn insert(tx: &mut Tx, runs: impl Iterator<Item = NewPipeline<'_>>) -> Result<HashSet<Uuid>> {
     let now = tx.now();
-    sqlx::query!(
+    let runs: Vec<_> = runs.collect();
+    let optional = |label: &'_ Option<Label>| label.as_ref().map(ToString::to_string);
+    let opened = sqlx::query_scalar!(
         "insert into pipelines (id, project_id, key, ref, ref_type, sha, trigger, actor, from_fork, fork_source, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         on conflict (project_id, key) do nothing",
-        id.0,
-        project.0,
-        key.as_str(),
-        facts.ref_name.as_str(),
-        facts.ref_type.name(),
-        facts.sha.as_str(),
-        facts.trigger.name(),
-        facts.actor.as_deref(),
-        facts.from_fork,
-        facts.fork_source.as_deref(),
+         select *, $11::timestamptz from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+            $8::text[], $9::boolean[], $10::text[])
+         on conflict (project_id, key) do nothing returning id",
+        &column(&runs, |run| run.id.0),
+        &column(&runs, |run| run.project.0),
+        &column(&runs, |run| run.key) as _,
+        &column(&runs, |run| run.facts.ref_name.as_str()) as _,
+        &column(&runs, |run| run.facts.ref_type.name()) as _,
+        &column(&runs, |run| run.facts.sha.as_str()) as _,
+        &column(&runs, |run| run.facts.trigger.name()) as _,
+        &column(&runs, |run| optional(&run.facts.actor)) as _,
+        &column(&runs, |run| run.facts.from_fork),
+        &column(&runs, |run| optional(&run.facts.fork_source)) as _,
         now
+    );
+    Ok(opened.fetch_all(tx.on()).await?.into_iter().collect())
+}
+
+/// By project and key.
+async fn find_all(
+    tx: &mut Tx,
+    keys: impl Iterator<Item = (Uuid, &str)>,
+) -> Result<HashMap<(Uuid, String), KnownPipeline>> {
+    let (projects, keys): (Vec<_>, Vec<_>) = keys.unzip();
+    if projects.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"select l.id, l.project_id, l.key, l.ref, l.ref_type, l.sha, l.trigger, l.actor, l.from_fork, l.fork_source
+         from unnest($1::uuid[], $2::text[]) as k (project_id, key)
+         cross join lateral (select * from pipelines where project_id = k.project_id and key = k.key limit 1) l"#,
+        &projects,
+        &keys as _
     )
-    .execute(tx.on())
-    .await?;
-    let row = sqlx::query!(
-        "select id, ref, ref_type, sha, trigger, actor, from_fork, fork_source, epoch from pipelines where project_id = $1 and key = $2",
-        project.0,
-        key.as_str()
-    )
-    .fetch_one(tx.on())
+    .fetch_all(tx.on())
     .await?;
     let label = |text: String| parsed(Label::parse(text));
-    Ok(KnownPipeline {
-        id: PipelineId(row.id),
-        epoch: row.epoch,
-        facts: PipelineFacts {
+    let kept = rows.into_iter().map(|row| {
+        let facts = PipelineFacts {
             ref_name: label(row.r#ref)?,
             ref_type: stored(RefType::named(&row.ref_type))?,
             sha: label(row.sha)?,
@@ -62,8 +95,10 @@ pub async fn open(
             actor: row.actor.map(label).transpose()?,
             from_fork: row.from_fork,
             fork_source: row.fork_source.map(label).transpose()?,
-        },
-    })
+        };
+        Ok(((row.project_id, row.key), KnownPipeline { id: PipelineId(row.id), facts }))
+    });
+    kept.collect()
 }
 
 /// The project of a run, and the groups above that.
@@ -99,7 +134,7 @@ pub async fn finish(tx: &mut Tx, id: PipelineId, of_runner: Option<RunnerId>) ->
          where pipeline_id = $1 and state = 'running' and ($3::uuid is null or runner_id = $3)",
         id.0,
         now,
-        of_runner.map(uuid::Uuid::from)
+        of_runner.map(Uuid::from)
     )
     .execute(tx.on())
     .await?;

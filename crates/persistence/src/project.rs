@@ -100,6 +100,25 @@ pub async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<Project>>
     .transpose()
 }
 
+/// By ids or paths, held until the transaction ends against being deleted; without those that somebody else holds or that are not
+/// there.
+pub async fn hold_all(tx: &mut Tx, keys: &[&str]) -> Result<Vec<Project>> {
+    let ids: Vec<_> = keys.iter().filter_map(|key| Uuid::parse_str(key).ok()).collect();
+    sqlx::query_as!(
+        Row,
+        r#"select id, path, chain, visibility, mode, protected_refs, protected_environments, grants_revision, created_at,
+            array(select floor from groups where groups.id = any(projects.chain)) || (select floor from instance) as "floors!"
+         from projects where id = any($1) or path = any($2) for key share skip locked"#,
+        &ids,
+        keys as _
+    )
+    .fetch_all(tx.on())
+    .await?
+    .into_iter()
+    .map(Row::into_project)
+    .collect()
+}
+
 /// Which of these paths is a project's; the longest, if several are.
 pub async fn longest(db: impl PgExecutor<'_>, paths: &[String]) -> Result<Option<String>> {
     let found =

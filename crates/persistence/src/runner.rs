@@ -1,7 +1,7 @@
 //! Runners.
 
 use crate::error::parsed;
-use crate::{Result, Tx};
+use crate::{Result, Tx, column};
 use jobpass_domain::ids::{RunnerId, UserId};
 use jobpass_domain::place::Place;
 use jobpass_domain::runner::Runner;
@@ -84,6 +84,23 @@ pub async fn hold(tx: &mut Tx, id: RunnerId) -> Result<Option<Runner>> {
     .await?
     .map(Row::into_runner)
     .transpose()
+}
+
+/// The same for several, without those that somebody else holds or that are gone.
+pub async fn hold_all(tx: &mut Tx, ids: &[RunnerId]) -> Result<Vec<Runner>> {
+    sqlx::query_as!(
+        Row,
+        r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,
+            r.paused, r.epoch, r.created_at
+         from runners r left join groups g on g.id = r.group_id left join projects p on p.id = r.project_id
+         where r.id = any($1) for key share of r skip locked"#,
+        &column(ids, |id| id.0)
+    )
+    .fetch_all(tx.on())
+    .await?
+    .into_iter()
+    .map(Row::into_runner)
+    .collect()
 }
 
 /// Held until the transaction ends.

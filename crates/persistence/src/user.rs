@@ -51,6 +51,22 @@ pub async fn find(db: impl PgExecutor<'_>, key: &str) -> Result<Option<User>> {
         .transpose()
 }
 
+/// By ids or names.
+pub async fn find_all(db: impl PgExecutor<'_>, keys: &[&str]) -> Result<Vec<User>> {
+    let ids: Vec<_> = keys.iter().filter_map(|key| Uuid::parse_str(key).ok()).collect();
+    sqlx::query_as!(
+        Row,
+        "select id, name, administrator, created_at from users where id = any($1) or name = any($2)",
+        &ids,
+        keys as _
+    )
+    .fetch_all(db)
+    .await?
+    .into_iter()
+    .map(Row::into_user)
+    .collect()
+}
+
 /// By id or name, held until the transaction ends.
 pub async fn lock(tx: &mut Tx, key: &str) -> Result<Option<User>> {
     let id = Uuid::parse_str(key).ok();

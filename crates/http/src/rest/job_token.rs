@@ -27,7 +27,7 @@ use jobpass_domain::pipeline::PipelineFacts;
 #[utoipa::path(post, path = "/v1/job-tokens", tag = "job tokens", request_body = NewJobToken, responses((status = 201, body = JobToken)))]
 pub(crate) async fn job_token_mint(api: Api, by: Runner, key: IdempotencyKey, body: Body<NewJobToken>) -> Answered {
     let once = key.once("job_token_mint", &body.raw);
-    created(api.app.mint(&by.0, &mint(body.value), once.as_ref(), shown).await?)
+    created(api.app.mint(&by.0, mint(body.value), once.as_ref(), shown).await?)
 }
 
 /// Make a narrower token of your own (holders)
