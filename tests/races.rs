@@ -4,6 +4,7 @@
 use crate::support::{Reply, Server, World, settings, test_db};
 use serde_json::{Value, json};
 use sqlx::Connection as _;
+use std::cell::Cell;
 
 fn statuses(replies: &[Reply]) -> Vec<u16> {
     let mut statuses: Vec<_> = replies.iter().map(|reply| reply.status).collect();
@@ -162,10 +163,12 @@ async fn mint_while_runner_is(world: &World, changed: &str) -> Reply {
     sqlx::query("begin").execute(&mut sql).await.unwrap();
     let id = uuid::Uuid::parse_str(&world.runner_id).unwrap();
     sqlx::query("select from runners where id = $1 for update").bind(id).execute(&mut sql).await.unwrap();
+    // One that does not wait has read too early.
+    let over = Cell::new(false);
     let change = async {
         let waiting = "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
         let mut other = world.server.sql().await;
-        while !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut other).await.unwrap() {
+        while !over.get() && !sqlx::query_scalar::<_, bool>(waiting).fetch_one(&mut other).await.unwrap() {
             tokio::task::yield_now().await;
         }
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{changed} where id = '{id}'; commit")))
@@ -173,7 +176,12 @@ async fn mint_while_runner_is(world: &World, changed: &str) -> Reply {
             .await
             .unwrap();
     };
-    let (reply, ()) = tokio::join!(world.try_mint("1", json!({})), change);
+    let mint = async {
+        let reply = world.try_mint("1", json!({})).await;
+        over.set(true);
+        reply
+    };
+    let (reply, ()) = tokio::join!(mint, change);
     reply
 }
 

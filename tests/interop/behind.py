@@ -1,5 +1,6 @@
 """What stands behind a gateway and remembers what reached it; and a gateway's files of deploy/gateways, as they lie there."""
 
+import base64
 import contextlib
 import hashlib
 import http.client
@@ -13,9 +14,19 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy/gateways"
 BY_HEADERS = {"source": "headers", "method_header": "X-Forwarded-Method", "path_header": "X-Forwarded-Uri"}
 BY_REQUEST = {"source": "request"}
 
+
+def mixes(name):
+    """A header's name with `_` for none, some or all of its `-`: CGI and WSGI read all of them as one."""
+    first, *rest = name.split("-")
+    written = [first]
+    for part in rest:
+        written = [f"{before}{between}{part}" for before in written for between in "-_"]
+    return written
+
+
 # By these some frameworks would do something else than the request line says.
 OVERRIDING = ["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"]
-OVERRIDING += [name.replace("-", "_") for name in OVERRIDING]
+OVERRIDING = [mix for name in OVERRIDING for mix in mixes(name)]
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,15 @@ class Handler(BaseHTTPRequestHandler):
 class _Echo(Handler):
     def answer(self, body):
         headers = {"X-Behind": "yes", "Content-Type": "application/x-behind"}
+        if upgrade := self.headers.get("Upgrade"):
+            self.close_connection = True
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", upgrade)
+            # RFC 6455, section 4.2.2: a gateway may look whether it was understood.
+            understood = self.headers.get("Sec-WebSocket-Key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(understood.encode()).digest()).decode())
+            return self.end_headers()
         if "teapot" in self.path:
             self.reply(418, b"short and stout", headers)
         else:

@@ -4,6 +4,7 @@ import time
 import urllib.parse
 
 import behind
+import gateway_checks
 from packages import pip
 from row import row
 from world import http, quoted
@@ -94,11 +95,11 @@ def checks(it, port, forgetful, reached):
         reply = behind.send(port, "GET", f"/npm/ui?access_token={id_token(world.allowed())}")
         assert reply.status == 401 and not reached.take(), reply
     with it.check("identity"):
-        names = ["Jobpass-Project", "JOBPASS-SUBJECT", "Jobpass_Project", "Jobpass-Ref"]
-        reply = asked(id_token(world.allowed()), *[(name, "forged") for name in names])
+        reply = asked(id_token(world.allowed()), *gateway_checks.FORGED, ("Connection", "keep-alive, Jobpass-Project"))
         (seen,) = reached.take()
         assert reply.status == 201 and "forged" not in [value for _, value in seen.headers], seen
-        assert seen.values("jobpass-subject")[0].startswith("project:"), seen
+        assert seen.values("jobpass-subject")[0].startswith("project:") and seen.values("jobpass-project") == [world.source], seen
+        assert "jobpass" not in ",".join(seen.values("connection")).lower(), "the next proxy would remove them"
     with it.check("key revoked"):
         # The emergency: what a leaked key signed is worthless as soon as the keys are fetched again.
         leaked = id_token(world.allowed())

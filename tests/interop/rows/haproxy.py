@@ -6,4 +6,4 @@ from row import row
 
 @row("HAProxy with Lua", apt("haproxy"))
 def haproxy(it):
-    gateway_checks.gateway(it, gateways.haproxy(it, it.kit[0]))
+    gateway_checks.gateway(it, gateways.haproxy(it, it.kit[0]), websockets=True)
