@@ -1,43 +1,3 @@
-CREATE FUNCTION public.drop_expired_partitions(moment timestamp with time zone) RETURNS integer
-    LANGUAGE plpgsql
-    AS $_$
-declare
-    partition regclass;
-    alive boolean;
-    dropped integer := 0;
-begin
-    perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
-    for partition in select inhrelid::regclass from pg_inherits where inhparent = 'job_tokens'::regclass loop
-        -- Recent ones are never looked at: a drop must not race a mint into the same day.
-        continue when substring(partition::text from '\d+$')::bigint * 86400 > extract(epoch from moment) - 2 * 86400;
-        execute format('select exists (select from %s where expires_at > $1)', partition) into alive using moment - interval '1 day';
-        if not alive then
-            execute format('drop table %s', partition);
-            dropped := dropped + 1;
-        end if;
-    end loop;
-    return dropped;
-end $_$;
-
-CREATE FUNCTION public.drop_old_usage(oldest date, forgotten date) RETURNS integer
-    LANGUAGE plpgsql
-    AS $_$
-declare
-    partition regclass;
-    dropped integer := 0;
-begin
-    perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
-    for partition in select inhrelid::regclass from pg_inherits where inhparent = 'usage'::regclass loop
-        if to_date(substring(partition::text from '\d+$'), 'YYYYMM') + interval '1 month' <= oldest then
-            execute format('drop table %s', partition);
-            dropped := dropped + 1;
-        end if;
-    end loop;
-    delete from usage_values where seen_on < forgotten;
-    delete from grant_needs where not exists (select from grants where grants.id = grant_id);
-    return dropped;
-end $_$;
-
 CREATE FUNCTION public.ensure_partitions(moment timestamp with time zone) RETURNS void
     LANGUAGE plpgsql
     AS $$
@@ -46,24 +6,10 @@ declare
     month timestamptz := date_trunc('month', moment, 'UTC');
     first_day date := (month at time zone 'UTC')::date;
     suffix text := to_char(month at time zone 'UTC', 'YYYYMM');
-    tokens text := 'job_tokens_' || day;
-    events text := 'audit_events_' || suffix;
-    uses text := 'usage_' || suffix;
 begin
-    if to_regclass(tokens) is not null and to_regclass(events) is not null and to_regclass(uses) is not null then
-        return;
-    end if;
-    perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
-    -- After the wait, what to_regclass says may be old: `if not exists` looks again.
-    if to_regclass(tokens) is null then
-        execute format('create table if not exists %I partition of job_tokens for values from (%s) to (%s)', tokens, day * 24, (day + 1) * 24);
-    end if;
-    if to_regclass(events) is null then
-        execute format('create table if not exists %I partition of audit_events for values from (%L) to (%L)', events, month, month + interval '1 month');
-    end if;
-    if to_regclass(uses) is null then
-        execute format('create table if not exists %I partition of usage for values from (%L) to (%L)', uses, first_day, (first_day + interval '1 month')::date);
-    end if;
+    perform make_partition('job_tokens', 'job_tokens_' || day, (day * 24)::text, ((day + 1) * 24)::text);
+    perform make_partition('audit_events', 'audit_events_' || suffix, month::text, (month + interval '1 month')::text);
+    perform make_partition('usage', 'usage_' || suffix, first_day::text, (first_day + interval '1 month')::date::text);
 end $$;
 
 CREATE FUNCTION public.keep_job_over() RETURNS trigger
@@ -89,6 +35,22 @@ begin
     from unnest(kinds, subjects) with ordinality as change (kind, subject, position);
     perform pg_notify('jobpass_changes', '');
     return latest + cardinality(kinds);
+end $$;
+
+CREATE FUNCTION public.make_partition(parent text, name text, low text, high text) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if to_regclass(name) is not null then
+        return;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('jobpass.partitions', 0));
+    -- After the wait, what to_regclass says may be old.
+    if exists (select from pg_class where relname = name and relnamespace = current_schema()::regnamespace) then
+        return;
+    end if;
+    execute format('create table %I (like %I including defaults including constraints)', name, parent);
+    execute format('alter table %I attach partition %I for values from (%L) to (%L)', parent, name, low, high);
 end $$;
 
 CREATE FUNCTION public.place_children() RETURNS trigger
@@ -517,6 +479,11 @@ END)),
     CONSTRAINT signing_keys_signs CHECK ((signs_from <= signs_until))
 );
 
+CREATE TABLE public.token_days (
+    day integer NOT NULL,
+    latest_expiry timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.trust_rules (
     id uuid NOT NULL,
     project_id uuid NOT NULL,
@@ -720,6 +687,9 @@ ALTER TABLE ONLY public.signing_keys
 
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.token_days
+    ADD CONSTRAINT token_days_pkey PRIMARY KEY (day);
 
 ALTER TABLE ONLY public.trust_rules
     ADD CONSTRAINT trust_rules_pkey PRIMARY KEY (id);
