@@ -23,12 +23,19 @@ use uuid::Uuid;
 /// How long one request may take before it is given up.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What is around every request, the innermost first. One layer for all: each would cost every request its own boxes.
+pub(crate) async fn around(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let limited = async |request| limit_failures(&server, request, next).await;
+    let named = async |request| name_request(&server, request, limited).await;
+    forward_auth::only_verdicts(request, named).await
+}
+
 /// Names the request, gives it a deadline, and completes a problem with the request's id.
-pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+async fn name_request(server: &Server, mut request: Request, run: impl AsyncFnOnce(Request) -> Response) -> Response {
     let id = server.app.new_id();
     request.extensions_mut().insert(RequestId(id));
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    let answered = tokio::time::timeout(DEADLINE, run(request)).await;
     let mut response =
         answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
     let status = response.status().as_u16();
@@ -64,7 +71,7 @@ fn complete(response: Response, problem: &Problem, id: Uuid, oauth: bool) -> Res
 
 /// Turns a failed authentication into a 429 once its address or its client has failed too often, and limits what needs no
 /// credential at all. Without one there is no guess: who is only asking for the challenge gets it.
-pub(crate) async fn limit_failures(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
+async fn limit_failures(server: &Server, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let connection = connection.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = server.config.proxies.client(connection, request.headers());

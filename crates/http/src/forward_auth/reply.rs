@@ -2,7 +2,6 @@
 
 use super::PREFIX;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -95,9 +94,9 @@ pub(super) fn passed(identity: Identity<'_>, set: &ForwardAuth, reason: Reason) 
 
 /// Around everything: whatever went wrong inside, a gateway gets one of the three. The rest of the answer
 /// was logged where it was made.
-pub(crate) async fn only_verdicts(request: Request, next: Next) -> Response {
+pub(crate) async fn only_verdicts(request: Request, run: impl AsyncFnOnce(Request) -> Response) -> Response {
     let here = is_here(request.uri().path());
-    let response = next.run(request).await;
+    let response = run(request).await;
     let understood = matches!(response.status(), StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if here && !understood { instead_of(&response) } else { response }
 }
