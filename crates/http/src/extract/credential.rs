@@ -60,7 +60,7 @@ fn basic(encoded: &str) -> Option<Presented> {
 }
 
 pub(crate) fn form_decode(text: &str) -> Option<String> {
-    if !text.contains(['+', '%']) {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Some(text.to_owned());
     }
     let spaces = text.replace('+', " ");
