@@ -1,9 +1,11 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
 use crate::cache::Kept;
+use crate::feed::Keep;
 use crate::refusal::escape;
 use crate::{App, AskedRoute, Refusal, ServiceCaller};
 use jobpass_domain::decision::{Decision, Names, decide};
+use jobpass_domain::ground::Ground;
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::{Catalogue, Secret};
@@ -27,6 +29,8 @@ pub struct Ask {
     pub resource_names: BTreeMap<String, String>,
     /// Instead of permissions: what the route demands is asked.
     pub route: Option<AskedRoute>,
+    /// Whether the asker follows the feed of invalidations, and would keep the answer.
+    pub keep: bool,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Answer {
     loaded: Arc<Kept<Loaded>>,
     /// What the route made of the question, when it was asked by method and path.
     pub by_route: Option<Ask>,
+    /// Whether the asker may keep it, who asked for that.
+    pub keep: Option<Keep>,
 }
 
 impl Answer {
@@ -48,6 +54,7 @@ impl Answer {
 
 impl App {
     pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
+        let as_of = if ask.keep { self.as_of() } else { None };
         let by_route = self.resolve_route(caller, ask).await?;
         let ask = by_route.as_ref().unwrap_or(ask);
         let catalogue = self.catalogue_for(&ask.permissions).await?;
@@ -62,7 +69,17 @@ impl App {
         let decision = decide(&question, self.now());
         let job = loaded.value.token.as_ref().map(|known| known.info.job);
         self.count(&self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision));
-        Ok(Answer { decision, catalogue, loaded, by_route })
+        let keep = match as_of {
+            Some(as_of) => {
+                // Whether two names are of one project was asked, too.
+                let paths = by_route.is_some().then_some(Ground::Paths);
+                let grounds = loaded.value.grounds().into_iter().chain(paths);
+                let until = [loaded.until, decision.grants_until].into_iter().flatten().min();
+                Some(self.may_keep(as_of, caller, grounds, until)?)
+            }
+            None => None,
+        };
+        Ok(Answer { decision, catalogue, loaded, by_route, keep })
     }
 }
 

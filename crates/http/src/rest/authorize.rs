@@ -65,6 +65,7 @@ async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Dec
         route,
         resource_name: question.resource_name.map(String::from),
         resource_names: question.resource_names.into_iter().map(|(resource, name)| (resource, name.into())).collect(),
+        keep: question.keep,
     };
     Ok(render::decision(&api.app.authorize(by, &ask).await?))
 }
