@@ -22,6 +22,18 @@ async fn introspect(server: &Server, world: &World, token: &str) -> Value {
     server.form("/oauth/introspect", client, &[("token", token), LIB]).await.expect(200).json
 }
 
+/// Whether the token may read packages of `acme/lib`: asked alone, and twice in a batch.
+async fn may_read(server: &Server, world: &World, token: &str, headers: &[(&str, &str)]) -> [bool; 3] {
+    let question = json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] });
+    let ask = async |body: Value| {
+        server.call_with("POST", "/v1/authorize", Some(&world.service.1), Some(body), headers).await.expect(200).json
+    };
+    let alone = ask(question.clone()).await;
+    let batch = ask(json!({ "questions": [question, question] })).await["decisions"].clone();
+    assert_eq!(batch[0], batch[1]);
+    [&alone, &batch[0], &batch[1]].map(|decision| decision["allowed"].as_bool().unwrap())
+}
+
 async fn fresh(world: &World, token: &str) -> Reply {
     let url = format!("{}/oauth/introspect", world.server.url);
     let request = world.server.http.post(url).basic_auth(&world.service.0, Some(&world.service.1));
@@ -65,6 +77,17 @@ async fn what_was_answered_is_answered_from_memory_until_no_cache_asks_for_what_
     assert_eq!(introspect(&world.server, &world, &token).await["scope"], "packages:read", "from memory");
     assert_eq!(fresh(&world, &token).await.expect(200).text, r#"{"active":false}"#);
     assert_eq!(introspect(&world.server, &world, &token).await["active"], false, "what is so replaced what was kept");
+}
+
+#[tokio::test]
+async fn a_question_in_the_same_words_is_answered_from_memory_alone_or_among_others() {
+    let (world, token) = kept().await;
+    until_kept(&world.server, &world, &token).await;
+    assert_eq!(may_read(&world.server, &world, &token, &[]).await, [true; 3]);
+    revoke_in_secret(&world).await;
+    assert_eq!(may_read(&world.server, &world, &token, &[]).await, [true; 3], "from memory");
+    assert_eq!(may_read(&world.server, &world, &token, &[("cache-control", "no-cache")]).await, [false; 3]);
+    assert_eq!(may_read(&world.server, &world, &token, &[]).await, [false; 3], "what is so replaced what was kept");
 }
 
 #[tokio::test]
@@ -190,8 +213,11 @@ async fn every_change_drops_what_rests_on_it_here_and_elsewhere() {
         let done = world.server.call_with(method, &path, Some(world.admin()), body, &headers).await;
         assert!((200..300).contains(&done.status), "{what}: {}", done.text);
         let expected = expected.map_or(Value::Null, Value::from);
+        let may = [expected.as_str().is_some_and(|scope| scope.contains("packages:read")); 3];
         assert_eq!(scope(&world.server).await, expected, "{what}, here");
+        assert_eq!(may_read(&world.server, &world, &token, &[]).await, may, "{what}, here");
         within_the_bound(what, async || scope(&other).await == expected).await;
+        within_the_bound(what, async || may_read(&other, &world, &token, &[]).await == may).await;
     }
 }
 

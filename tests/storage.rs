@@ -20,25 +20,6 @@ async fn until(sql: &mut PgConnection, query: &str) {
     }
 }
 
-/// A whole sweep, by a replica that starts. The last thing that a sweep forgets is what was changed long ago, so it is known to be
-/// over when this mark is gone.
-async fn sweep(world: &World) {
-    let mut sql = world.server.sql().await;
-    run(&mut sql, "insert into changes (number, mark, kind, at) values (-1, gen_random_uuid(), 'everything', 'epoch')")
-        .await;
-    loop {
-        // One that finds another at it leaves the work to that one, which may have begun before.
-        let replica = Server::beside(&world.server).await;
-        for _ in 0..1000 {
-            if number(&mut sql, "select count(*) from changes where number = -1").await == 0 {
-                replica.running.stop().await;
-                return;
-            }
-        }
-        replica.running.stop().await;
-    }
-}
-
 const DAYS: &str = "select count(*) from pg_inherits where inhparent = 'job_tokens'::regclass
     and inhrelid::regclass::text = 'job_tokens_' || (extract(epoch from timestamptz '2026-11-23') / 86400)::integer";
 
@@ -55,15 +36,15 @@ async fn a_day_of_tokens_goes_when_its_last_one_is_over_and_not_before() {
     let long = (long["token"].as_str().unwrap(), long["id"].as_str().unwrap());
     // The last is over at 10:05 on the next day; it is recorded by the hour.
     at(&world, time::macros::datetime!(2026-11-24 10:04:59 UTC));
-    sweep(&world).await;
+    world.server.sweep().await;
     assert!(world.is_active(long.0).await && !world.is_active(&short).await);
     assert_eq!(number(&mut sql, "select count(*) from job_tokens").await, 2);
     at(&world, time::macros::datetime!(2026-11-24 10:59:59 UTC));
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, DAYS).await, 1);
     at(&world, time::macros::datetime!(2026-11-24 11:00 UTC));
     let next = world.token("next").await;
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, DAYS).await, 0);
     assert_eq!(
         number(
@@ -89,10 +70,10 @@ async fn a_day_of_which_nothing_is_recorded_is_kept_for_as_long_as_a_job_can_tak
     let world = World::new().await;
     let mut sql = world.server.sql().await;
     at(&world, time::macros::datetime!(2026-12-01 00:59:59 UTC));
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, DAYS).await, 1);
     world.server.clock.advance(Duration::SECOND);
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, DAYS).await, 0);
 }
 
@@ -108,12 +89,12 @@ async fn mints_on_both_sides_of_midnight_live_out_their_time() {
     world.server.clock.advance(Duration::minutes(30));
     // Of this day's own tokens it is the only one, and narrowed from one of the day before.
     let late = world.server.post("/v1/job-tokens/narrow", before, json!({})).await.expect(201).text_at("/token");
-    sweep(&world).await;
+    world.server.sweep().await;
     for token in [before, &narrowed, &after, &late] {
         assert!(world.is_active(token).await);
     }
     at(&world, time::macros::datetime!(2026-11-25 00:04:58 UTC));
-    sweep(&world).await;
+    world.server.sweep().await;
     for token in [before, &narrowed, &late] {
         assert!(world.is_active(token).await);
     }
@@ -156,7 +137,7 @@ async fn whoever_reads_tokens_holds_up_the_drop_and_nobody_else() {
     // A stop breaks the sweep off; the next one brings it to its end.
     replica.running.stop().await;
     run(&mut reader, "rollback").await;
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, DAYS).await, 0);
     assert!(world.is_active(&live).await && !world.is_active(&old).await);
 }
@@ -171,10 +152,10 @@ async fn audit_events_go_by_the_month_when_all_of_it_is_too_old() {
     world.server.clock.advance(Duration::days(30));
     world.server.post("/v1/groups", world.admin(), json!({ "path": "later" })).await.expect(201);
     at(&world, time::macros::datetime!(2028-01-04 12:00 UTC));
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, november).await, written);
     world.server.clock.advance(Duration::DAY);
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, november).await, 0);
     let left = world.server.get("/v1/audit-events", world.admin()).await.expect(200);
     let left = left.json["items"].as_array().unwrap();
@@ -199,14 +180,14 @@ async fn a_run_goes_when_its_last_job_has_been_over_for_long() {
     let retry = world.mint("retried", json!({ "job": { "key": "retried/again" } })).await;
     let again = || json!({ "pipeline": { "sha": "b" } });
     at(&world, crate::support::START + Duration::days(90));
-    sweep(&world).await;
+    world.server.sweep().await;
     let runs = "select count(*) from pipelines where key in ('finished', 'abandoned', 'retried')";
     assert_eq!(number(&mut sql, runs).await, 3);
     world.try_mint("finished", again()).await.refused(409, "facts_differ");
     world.try_mint("finished", json!({})).await.refused(409, "job_over");
 
     world.server.clock.advance(Duration::hours(1) + Duration::SECOND);
-    sweep(&world).await;
+    world.server.sweep().await;
     let left: Vec<String> = sqlx::query_scalar("select key from pipelines").fetch_all(&mut sql).await.unwrap();
     assert_eq!(left, ["retried"]);
     assert_eq!(number(&mut sql, "select count(*) from jobs").await, 2);
@@ -238,14 +219,14 @@ async fn much_goes_in_batches_and_what_somebody_holds_stays_for_the_next_time() 
     let live = world.token("live").await;
     let mut holder = world.server.sql().await;
     run(&mut holder, "begin; select from pipelines where key = '1200' for update").await;
-    sweep(&world).await;
+    world.server.sweep().await;
     let left: Vec<String> =
         sqlx::query_scalar("select key from pipelines order by key").fetch_all(&mut sql).await.unwrap();
     assert_eq!(left, ["1200", "live"]);
     let rest = "select (select count(*) from idempotency_keys) + (select count(*) from used_assertions)";
     assert_eq!(number(&mut sql, rest).await, 0);
     run(&mut holder, "rollback").await;
-    sweep(&world).await;
+    world.server.sweep().await;
     assert_eq!(number(&mut sql, "select count(*) from pipelines").await, 1);
     assert_eq!(number(&mut sql, "select count(*) from jobs").await, 1);
     assert!(world.is_active(&live).await);

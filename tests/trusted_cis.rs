@@ -309,14 +309,14 @@ async fn rfc7523_3_an_assertion_is_taken_once_for_as_long_as_it_could_be() {
 
     // Up to the last moment of its leeway it is known, whatever is swept meanwhile; after that it has expired.
     trusting.world.server.clock.advance(Duration::seconds(359));
-    trusting.world.server.running.app.prepare().await.unwrap();
+    trusting.world.server.sweep().await;
     refused(trusting.exchange(&token).await, "invalid_request", "was used before");
     trusting.world.server.clock.advance(Duration::seconds(1));
-    trusting.world.server.running.app.prepare().await.unwrap();
+    trusting.world.server.sweep().await;
     refused(trusting.exchange(&token).await, "invalid_request", "has expired");
     assert_eq!(trusting.counts().await.3, 1, "a replica whose clock is behind still finds it");
     trusting.world.server.clock.advance(Duration::seconds(60));
-    trusting.world.server.running.app.prepare().await.unwrap();
+    trusting.world.server.sweep().await;
     assert_eq!(trusting.counts().await, (1, 1, 1, 0), "then it is forgotten");
 }
 

@@ -155,6 +155,26 @@ impl Server {
         Server::start_at(Arc::clone(&other.db), other.clock.clone(), change).await
     }
 
+    /// A whole sweep, by a replica that starts. The last thing that a sweep forgets is what was changed long ago, so it is known to
+    /// be over when this mark is gone.
+    pub(crate) async fn sweep(&self) {
+        let mut sql = self.sql().await;
+        let mark = "insert into changes (number, mark, kind, at) values (-1, gen_random_uuid(), 'everything', 'epoch')";
+        sqlx::query(mark).execute(&mut sql).await.unwrap();
+        let is_over = "select not exists (select from changes where number = -1)";
+        loop {
+            // One that finds another at it leaves the work to that one, which may have begun before.
+            let replica = Server::beside(self).await;
+            for _ in 0..1000 {
+                if sqlx::query_scalar(is_over).fetch_one(&mut sql).await.unwrap() {
+                    replica.running.stop().await;
+                    return;
+                }
+            }
+            replica.running.stop().await;
+        }
+    }
+
     /// Stopped cleanly, and started again.
     pub(crate) async fn restart(self) -> Server {
         self.running.stop().await;

@@ -1,15 +1,18 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
-use crate::cache::Kept;
+use crate::cache::{Kept, Shelf, Weight};
 use crate::feed::Keep;
 use crate::refusal::escape;
+use crate::usage::Counted;
 use crate::{App, AskedRoute, Refusal, ServiceCaller};
+use bytes::Bytes;
 use jobpass_domain::decision::{Decision, Names, decide};
 use jobpass_domain::ground::Ground;
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
 use jobpass_domain::{Catalogue, Secret};
 use jobpass_persistence::question::Loaded;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -42,6 +45,20 @@ pub struct Answer {
     pub by_route: Option<Ask>,
     /// Whether the asker may keep it, who asked for that.
     pub keep: Option<Keep>,
+    counted: Counted,
+}
+
+/// A decision as it is answered: rendered once, and given many times.
+#[derive(Debug)]
+pub(crate) struct KeptDecision {
+    body: Bytes,
+    counted: Counted,
+}
+
+impl Weight for KeptDecision {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.counted.bytes()
+    }
 }
 
 impl Answer {
@@ -54,6 +71,55 @@ impl Answer {
 
 impl App {
     pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
+        let answer = self.decide(caller, ask).await?;
+        self.count(&answer.counted);
+        Ok(answer)
+    }
+
+    /// What was answered to this caller when it asked in the very same words, while that may be given again.
+    pub fn known_decision(&self, caller: &ServiceCaller, words: &[u8]) -> Option<Bytes> {
+        if caller.fresh {
+            return None;
+        }
+        let (key, cache, now) = (digest(caller, words), &self.cache, self.now());
+        let get = |shelf: &Shelf<_, _>| shelf.get(&key, &cache.freshness, now);
+        let kept = get(&cache.decisions).or_else(|| get(&cache.dead))?;
+        self.count(&kept.value.counted);
+        Some(kept.value.body.clone())
+    }
+
+    /// The same as [`App::authorize`], and what `render` makes of it is kept for whoever asks in these words again.
+    pub async fn authorize_in_words(
+        &self,
+        caller: &ServiceCaller,
+        words: &[u8],
+        ask: &Ask,
+        render: impl FnOnce(&Answer) -> Result<Bytes, Refusal>,
+    ) -> Result<Bytes, Refusal> {
+        let answer = self.authorize(caller, ask).await?;
+        let body = render(&answer)?;
+        // What a route demands may change without any ground of a decision; and to what change it is true is told anew each time.
+        if answer.by_route.is_none() && !ask.keep {
+            self.keep_decision(digest(caller, words), caller, answer, body.clone());
+        }
+        Ok(body)
+    }
+
+    fn keep_decision(&self, key: [u8; 32], caller: &ServiceCaller, answer: Answer, body: Bytes) {
+        let Answer { decision, loaded, counted, .. } = answer;
+        let decided = KeptDecision { body, counted };
+        let kept = loaded.derive(decided, [Ground::Service(caller.service.id)], decision.grants_until);
+        let cache = &self.cache;
+        let shelf = if decision.dead.is_none() {
+            &cache.decisions
+        } else {
+            cache.decisions.remove(&key);
+            &cache.dead
+        };
+        shelf.put(key, Arc::new(kept), &cache.freshness, self.now());
+    }
+
+    async fn decide(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
         let as_of = if ask.keep { self.as_of() } else { None };
         let by_route = self.resolve_route(caller, ask).await?;
         let ask = by_route.as_ref().unwrap_or(ask);
@@ -68,7 +134,7 @@ impl App {
         let question = loaded.value.question(Some(&asker), asked, &names);
         let decision = decide(&question, self.now());
         let job = loaded.value.token.as_ref().map(|known| known.info.job);
-        self.count(&self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision));
+        let counted = self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision);
         let keep = match as_of {
             Some(as_of) => {
                 // Whether two names are of one project was asked, too.
@@ -79,8 +145,13 @@ impl App {
             }
             None => None,
         };
-        Ok(Answer { decision, catalogue, loaded, by_route, keep })
+        Ok(Answer { decision, catalogue, loaded, by_route, keep, counted })
     }
+}
+
+/// Names a question by who asks it, and how.
+fn digest(caller: &ServiceCaller, words: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(caller.service.id.0.as_bytes()).chain_update(words).finalize().into()
 }
 
 /// The project that a service asks about: its own, or the one it names. Naming another than its own is an error.

@@ -7,6 +7,7 @@ mod kept;
 pub(crate) use freshness::{Freshness, Ticket};
 pub(crate) use kept::{Kept, Shelf, Weight};
 
+use crate::authorize::KeptDecision;
 use crate::introspect::KeptAnswer;
 use bytes::Bytes;
 use jobpass_domain::access_token::RunnerProof;
@@ -21,8 +22,9 @@ use std::time::Duration;
 
 /// Of the room that there is, this many parts in [`PARTS`] each.
 const PARTS: u64 = 16;
-const ANSWERS: u64 = 8;
-const QUESTIONS: u64 = 4;
+const ANSWERS: u64 = 6;
+const DECISIONS: u64 = 3;
+const QUESTIONS: u64 = 3;
 const CIRCUMSTANCES: u64 = 2;
 
 /// How much is kept, and for how long it may be given after it was changed elsewhere.
@@ -51,6 +53,10 @@ pub(crate) struct Cache {
     pub(crate) answers: Shelf<[u8; 32], KeptAnswer>,
     /// The same of tokens that are not live: apart, so that a flood of them takes no room of others.
     pub(crate) refusals: Shelf<[u8; 32], KeptAnswer>,
+    /// Finished answers to questions about live tokens, by a digest of who asked and in which words.
+    pub(crate) decisions: Shelf<[u8; 32], KeptDecision>,
+    /// The same of tokens that are not live.
+    pub(crate) dead: Shelf<[u8; 32], KeptDecision>,
     /// What was loaded for one token.
     pub(crate) questions: Shelf<QuestionKey, Loaded>,
     /// What was loaded for many tokens alike.
@@ -63,11 +69,13 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn new(settings: CacheSettings) -> Cache {
         let part = settings.bytes / PARTS;
-        let rest = (PARTS - ANSWERS - QUESTIONS - CIRCUMSTANCES) * part / 4;
+        let rest = (PARTS - ANSWERS - DECISIONS - QUESTIONS - CIRCUMSTANCES) * part / 5;
         Cache {
             freshness: Freshness::new(settings.staleness_bound),
             answers: Shelf::new("answers", ANSWERS * part),
             refusals: Shelf::new("refusals", rest),
+            decisions: Shelf::new("decisions", DECISIONS * part),
+            dead: Shelf::new("dead", rest),
             questions: Shelf::new("questions", QUESTIONS * part),
             circumstances: Shelf::new("circumstances", CIRCUMSTANCES * part),
             services: Shelf::new("services", rest),
@@ -81,6 +89,8 @@ impl Cache {
         metrics::gauge!("jobpass_cache_staleness_bound_seconds").set(self.freshness.bound().as_secs_f64());
         let bytes = self.answers.bytes()
             + self.refusals.bytes()
+            + self.decisions.bytes()
+            + self.dead.bytes()
             + self.questions.bytes()
             + self.circumstances.bytes()
             + self.services.bytes()

@@ -21,7 +21,7 @@ use jobpass_domain::text::{AudienceUri, Label};
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::{PermissionSet, Secret};
 use jobpass_persistence::job::IfHeld;
-use jobpass_persistence::{Tx, job_token, project, runner};
+use jobpass_persistence::{Tx, caller, job_token, project, runner};
 use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
@@ -72,17 +72,18 @@ impl App {
     /// the answer is kept, too.
     pub async fn mint(
         self: &Arc<Self>,
-        caller: &RunnerCaller,
+        by: &RunnerCaller,
         request: Mint,
         idempotency: Option<&Once>,
         render: impl Fn(&Minted) -> Rendered,
     ) -> Result<Rendered, Refusal> {
-        if let Some(kept) = self.replayed(idempotency, caller.runner.id.0).await? {
+        if let Some(kept) = self.replayed(idempotency, by.runner.id.0).await? {
             return Ok(kept);
         }
         let cap = self.cap(request.permissions.as_deref()).await?;
         check(&request, self.settings.max_job_timeout)?;
-        let asked = Arc::new(Asked { runner: Arc::clone(&caller.runner), request, cap, request_id: caller.request });
+        let (runner, proof) = (Arc::clone(&by.runner), by.proof.clone());
+        let asked = Arc::new(Asked { runner, proof, request, cap, request_id: by.request });
         if idempotency.is_none() {
             match self.mint_together(Arc::clone(&asked)).await? {
                 Ok(minted) => return Ok(render(&minted)),
@@ -102,13 +103,18 @@ impl App {
         let id = asked.runner.id;
         let project = project::find(self.db.read(), &asked.request.project).await?.ok_or(Refusal::NotFound)?;
         let context = self.context(Actor::Runner(id), asked.request_id);
+        let now = context.now;
         let work = async |tx: &mut Tx| {
             let runner = runner::hold(tx, id).await?.ok_or(Refusal::BadCredential)?;
+            // What has ended its tokens since may have ended its secret, too.
+            if runner.epoch != asked.runner.epoch && !caller::still_proves(tx, id, &asked.proof, now).await? {
+                return Err(Refusal::BadCredential);
+            }
             let minted = issue_one(tx, asked.draft(&runner, &project)?).await?;
             let life = life(&minted);
             Ok((render(&minted), life))
         };
-        let expires_at = asked.request.expires_at(context.now);
+        let expires_at = asked.request.expires_at(now);
         self.minting(context, expires_at, async |tx: &mut Tx| once(tx, idempotency, id.0, work).await).await
     }
 

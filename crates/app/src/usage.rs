@@ -6,6 +6,7 @@ use jobpass_domain::decision::{Decision, Question};
 use jobpass_domain::ids::{GrantId, JobId, ProjectId, ServiceId};
 use jobpass_domain::usage::{Tally, Use};
 use jobpass_persistence::{Context, Tx, usage};
+use metrics::Counter;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
@@ -19,11 +20,31 @@ const SHARE: usize = ROOM / 5;
 const AT_ONCE: usize = 2_000;
 
 /// What was counted and is not yet written.
-#[derive(Debug, Default)]
 pub(crate) struct Usage {
+    /// Decisions, by their verdict.
+    allowed: Counter,
+    denied: Counter,
     pending: Mutex<Counts>,
     /// Taken for writing. It stays until the write is known to have happened: a failed one is tried again.
     in_flight: tokio::sync::Mutex<Counts>,
+}
+
+impl Default for Usage {
+    fn default() -> Usage {
+        let decisions = |verdict| metrics::counter!("jobpass_decisions_total", "verdict" => verdict);
+        Usage {
+            allowed: decisions("allowed"),
+            denied: decisions("denied"),
+            pending: Mutex::default(),
+            in_flight: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Usage").field("pending", &self.pending).finish_non_exhaustive()
+    }
 }
 
 /// Bounded counts.
@@ -171,8 +192,7 @@ impl App {
 
     /// Counts a decision, each time that it is given.
     pub(crate) fn count(&self, counted: &Counted) {
-        let verdict = if counted.allowed { "allowed" } else { "denied" };
-        metrics::counter!("jobpass_decisions_total", "verdict" => verdict).increment(1);
+        if counted.allowed { &self.usage.allowed } else { &self.usage.denied }.increment(1);
         let (Some(job), false) = (counted.job, counted.uses.is_empty()) else { return };
         let now = self.now();
         let mut pending = self.usage.pending.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,11 +4,12 @@
 use crate::catalogue::slots;
 use crate::ceiling::{self, Ceiling};
 use crate::grant::Grant;
+use crate::grants::Grants;
 use crate::ids::GrantId;
 use crate::job_token::JobToken;
 use crate::mode::{Mode, Visibility};
 use crate::permission::{Action, Permission, PermissionSet, Slot};
-use crate::reason::{Failed, Reason};
+use crate::reason::{Failed, Failures, Reason};
 use crate::role::Role;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -39,14 +40,14 @@ pub struct Target {
     /// The effective mode: the strictest of its own and the floors above it.
     pub mode: Mode,
     /// Grants on it and on the groups above it. Those for other sources do no harm.
-    pub grants: Vec<Grant>,
+    pub grants: Grants,
     /// Ceilings of side `target` on it and on the groups above it.
     pub ceilings: Vec<Ceiling>,
 }
 
 /// What decides for a project that does not exist: a private one on which nothing was ever written.
 static NOWHERE: Target =
-    Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![], ceilings: vec![] };
+    Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: Grants::NONE, ceilings: vec![] };
 
 /// Resource names that go with the question, one for a resource type.
 pub type Names = BTreeMap<Slot, String>;
@@ -82,7 +83,7 @@ pub struct Selected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {
     pub grant: GrantId,
-    pub failed: Vec<Failed>,
+    pub failed: Failures,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,16 +191,17 @@ struct Held<'a> {
     at_stake: PermissionSet,
     matched: Vec<GrantId>,
     needed: Vec<GrantId>,
-    misses: Vec<Miss<'a>>,
+    /// Grants for this source that give nothing, or not all that they list; looked for only when something is missing.
+    misses: Vec<Weighed<'a>>,
     grants_until: Option<OffsetDateTime>,
 }
 
-/// A grant for this source that gives nothing, or not all that it lists.
-struct Miss<'a> {
+/// A grant for this source, by itself.
+struct Weighed<'a> {
     grant: &'a Grant,
     expired: bool,
     /// Conditions that fail for every permission of the grant.
-    failed: Vec<Failed>,
+    failed: Failures,
     /// What only the actor's role keeps away.
     role_denies: PermissionSet,
 }
@@ -221,9 +223,13 @@ impl<'a> Held<'a> {
             at_stake: if question.asked.is_empty() { left } else { left.intersect(question.asked) },
             ..Held::default()
         };
-        let for_this_source = |grant: &&Grant| grant.source.covers(token.project, &token.chain);
-        for grant in target.grants.iter().filter(for_this_source) {
-            held.weigh(grant, token, role, question, now);
+        let for_this_source =
+            || target.grants.of(token.project, &token.chain).map(|grant| Weighed::by(grant, token, role, now));
+        for weighed in for_this_source() {
+            held.add(&weighed, question);
+        }
+        if !held.gives(question.asked) {
+            held.misses = for_this_source().filter(Weighed::is_miss).collect();
         }
         let Held { free, left, .. } = held;
         held.selected.retain_mut(|selected| {
@@ -234,29 +240,11 @@ impl<'a> Held<'a> {
     }
 
     /// Step 3: grants only add; their order never matters.
-    fn weigh(
-        &mut self,
-        grant: &'a Grant,
-        token: &JobToken,
-        role: PermissionSet,
-        question: &Question<'_>,
-        now: OffsetDateTime,
-    ) {
-        let failed = grant.conditions.failures(&token.run);
-        let expired = grant.has_expired(now);
-        let role_denies =
-            if grant.conditions.within_actor_role { grant.permissions.minus(role) } else { PermissionSet::EMPTY };
-        let gives = grant.permissions.minus(role_denies);
-        let holds = !expired && failed.is_empty();
-        if !holds || !role_denies.is_empty() {
-            self.misses.push(Miss { grant, expired, failed, role_denies });
+    fn add(&mut self, weighed: &Weighed<'a>, question: &Question<'_>) {
+        let (grant, gives) = (weighed.grant, weighed.gives());
+        if gives.is_empty() {
+            return;
         }
-        if holds && !gives.is_empty() {
-            self.add(grant, gives, question);
-        }
-    }
-
-    fn add(&mut self, grant: &Grant, gives: PermissionSet, question: &Question<'_>) {
         self.matched.push(grant.id);
         self.somehow = self.somehow.union(gives);
         self.grants_until = self.grants_until.into_iter().chain(grant.expires_at).min();
@@ -288,6 +276,11 @@ impl<'a> Held<'a> {
     /// What `enforced` gives to this question: granted or for anyone.
     fn enforced_gives(&self) -> PermissionSet {
         self.free.union(self.named).union(self.anyone)
+    }
+
+    /// Whether nothing of this is missing.
+    fn gives(&self, asked: PermissionSet) -> bool {
+        self.enforced_gives().union(self.inherited).intersect(self.left).implies(asked)
     }
 
     fn outcome(&self, asked: Permission, question: &Question<'_>, dead: Option<Reason>) -> Reason {
@@ -336,8 +329,8 @@ impl<'a> Held<'a> {
         let nearest = could_help()
             .filter(|miss| !miss.expired)
             .map(|miss| miss.failures(asked))
-            .min_by_key(|failed| (failed.len(), failed.first().copied()));
-        match nearest.and_then(|failed| failed.first().copied()) {
+            .min_by_key(|failed| (failed.len(), failed.first()));
+        match nearest.and_then(Failures::first) {
             Some(condition) => Reason::Condition(condition),
             None if could_help().any(|miss| miss.expired) => Reason::GrantExpired,
             None => Reason::NoGrant,
@@ -349,19 +342,36 @@ impl<'a> Held<'a> {
             .iter()
             .filter(|miss| !miss.grant.permissions.intersect(missing).is_empty())
             .map(|miss| {
-                let mut failed = miss.failed.clone();
-                failed.extend((!miss.role_denies.intersect(missing).is_empty()).then_some(Failed::Role));
-                Near { grant: miss.grant.id, failed }
+                let by_role = !miss.role_denies.intersect(missing).is_empty();
+                Near { grant: miss.grant.id, failed: miss.failed.with(Failed::Role, by_role) }
             })
             .collect()
     }
 }
 
-impl Miss<'_> {
-    /// Every condition that keeps this permission away, in order.
-    fn failures(&self, asked: Permission) -> Vec<Failed> {
-        let mut failed = self.failed.clone();
-        failed.extend(self.role_denies.contains(asked).then_some(Failed::Role));
-        failed
+impl<'a> Weighed<'a> {
+    fn by(grant: &'a Grant, token: &JobToken, role: PermissionSet, now: OffsetDateTime) -> Weighed<'a> {
+        let within_role = grant.conditions.within_actor_role;
+        Weighed {
+            grant,
+            expired: grant.has_expired(now),
+            failed: grant.conditions.failures(&token.run),
+            role_denies: if within_role { grant.permissions.minus(role) } else { PermissionSet::EMPTY },
+        }
+    }
+
+    fn gives(&self) -> PermissionSet {
+        let holds = !self.expired && self.failed.is_empty();
+        if holds { self.grant.permissions.minus(self.role_denies) } else { PermissionSet::EMPTY }
+    }
+
+    /// Whether it gives nothing, or not all that it lists.
+    fn is_miss(&self) -> bool {
+        self.gives() != self.grant.permissions
+    }
+
+    /// Every condition that keeps this permission away.
+    fn failures(&self, asked: Permission) -> Failures {
+        self.failed.with(Failed::Role, self.role_denies.contains(asked))
     }
 }

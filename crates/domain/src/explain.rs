@@ -5,6 +5,7 @@ use crate::ceiling::Ceiling;
 use crate::decision::{Decision, Names, Question, Target, decide};
 use crate::glob::Glob;
 use crate::grant::{Conditions, Grant, Selectors, Source as GrantSource};
+use crate::grants::Grants;
 use crate::ids::{CeilingId, GrantId};
 use crate::mode::{Mode, Visibility};
 use crate::permission::PermissionSet;
@@ -119,7 +120,8 @@ impl Hypothesis {
 /// The situation with nothing but what is put back.
 fn bare(situation: &Situation) -> Situation {
     let mut bare = situation.clone();
-    bare.target = Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![], ceilings: vec![] };
+    bare.target =
+        Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: Grants::NONE, ceilings: vec![] };
     bare.source.ceilings = vec![];
     bare
 }
@@ -146,7 +148,7 @@ fn steps(hypothesis: &Hypothesis, situation: &Situation, now: OffsetDateTime) ->
 /// One grant by itself.
 fn weigh(grant: &Grant, hypothesis: &Hypothesis, situation: &Situation, now: OffsetDateTime) -> WeighedGrant {
     let mut alone = bare(situation);
-    alone.target.grants = vec![grant.clone()];
+    alone.target.grants = vec![grant.clone()].into();
     let lists = grant.permissions.intersect(hypothesis.asked);
     let decision = Hypothesis { asked: lists, ..hypothesis.clone() }.decision(&alone, now);
     let by_name = |reason: Reason| matches!(reason, Reason::ResourceName | Reason::ResourceNameMissing);
@@ -156,7 +158,7 @@ fn weigh(grant: &Grant, hypothesis: &Hypothesis, situation: &Situation, now: Off
         lists,
         gives: lists.minus(decision.missing()),
         expired: grant.has_expired(now),
-        failed: decision.near.into_iter().flat_map(|near| near.failed).collect(),
+        failed: decision.near.into_iter().flat_map(|near| near.failed.iter()).collect(),
         other_names,
     }
 }
@@ -190,7 +192,7 @@ fn smallest(
     }
     let missing = if raise.is_empty() { decision.missing() } else { hypothesis.decision(&changed, now).missing() };
     let grant = (!missing.is_empty()).then(|| exactly(hypothesis, situation, missing));
-    changed.target.grants.extend(grant.clone());
+    changed.target.grants.edit(|grants| grants.extend(grant.clone()));
     hypothesis.decision(&changed, now).allowed.then_some(SmallestChange { raise, grant })
 }
 

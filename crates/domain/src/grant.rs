@@ -6,7 +6,7 @@ use crate::permission::{PermissionSet, Slot};
 use crate::pipeline::Trigger;
 use crate::place::Place;
 use crate::provenance::{CredentialScope, Provenance};
-use crate::reason::Failed;
+use crate::reason::{Failed, Failures};
 use crate::refs::RefPattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -154,9 +154,9 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Every condition on the run that does not hold, in order. The actor's role is for the decision,
+    /// Every condition on the run that does not hold. The actor's role is for the decision,
     /// which knows the permission asked.
-    pub fn failures(&self, run: &Provenance) -> Vec<Failed> {
+    pub fn failures(&self, run: &Provenance) -> Failures {
         let outside = |restriction: Option<bool>| restriction == Some(false);
         let in_refs =
             self.refs.as_ref().map(|refs| refs.iter().any(|pattern| pattern.matches(run.ref_type, &run.ref_name)));
@@ -164,17 +164,13 @@ impl Conditions {
             run.environment.as_ref().is_some_and(|name| patterns.iter().any(|pattern| pattern.matches(name)))
         });
         let in_triggers = self.triggers.as_ref().map(|triggers| triggers.contains(&run.trigger));
-        [
-            (Failed::Fork, run.from_fork && !self.allow_forks),
-            (Failed::Ref, outside(in_refs)),
-            (Failed::Protected, self.protected_refs_only && !run.protected),
-            (Failed::Environment, outside(in_environments)),
-            (Failed::Trigger, outside(in_triggers)),
-            (Failed::VouchedBy, !self.vouched_by.accepts(run.minted_by)),
-        ]
-        .into_iter()
-        .filter_map(|(condition, failed)| failed.then_some(condition))
-        .collect()
+        Failures::NONE
+            .with(Failed::Fork, run.from_fork && !self.allow_forks)
+            .with(Failed::Ref, outside(in_refs))
+            .with(Failed::Protected, self.protected_refs_only && !run.protected)
+            .with(Failed::Environment, outside(in_environments))
+            .with(Failed::Trigger, outside(in_triggers))
+            .with(Failed::VouchedBy, !self.vouched_by.accepts(run.minted_by))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod forward_auth;
 pub mod glob;
 pub mod grant;
+pub mod grants;
 pub mod ground;
 pub mod group;
 pub mod id_token;

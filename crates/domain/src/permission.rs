@@ -38,6 +38,25 @@ impl Action {
             Action::Delete => 0b1000,
         }
     }
+
+    /// By the place of its bit in a word.
+    const fn of_bit(place: u8) -> Action {
+        match place % 4 {
+            0 => Action::Read,
+            1 => Action::Create,
+            2 => Action::Update,
+            _ => Action::Delete,
+        }
+    }
+}
+
+/// The places of the bits that are set, lowest first.
+fn bits(mut word: u64) -> impl Iterator<Item = u8> {
+    (0..word.count_ones()).map(move |_| {
+        let place = word.trailing_zeros();
+        word &= word - 1;
+        u8::try_from(place).unwrap_or_default()
+    })
 }
 
 /// The place of a resource type in the catalogue; given once and never to another type.
@@ -84,6 +103,8 @@ impl PermissionSet {
     pub const EMPTY: PermissionSet = PermissionSet([0; WORDS]);
     /// Everything, resource types that do not exist yet included: the neutral element of `intersect`.
     pub const ALL: PermissionSet = PermissionSet([u64::MAX; WORDS]);
+    /// The lowest bit of each slot of a word.
+    const FIRST_ACTION: u64 = 0x1111_1111_1111_1111;
 
     pub const fn of(resource: Slot, actions: &[Action]) -> PermissionSet {
         let mut set = PermissionSet::EMPTY;
@@ -102,8 +123,7 @@ impl PermissionSet {
 
     /// One action on every resource type, those to come included (`*:read`).
     pub const fn any_resource(action: Action) -> PermissionSet {
-        let nibbles = 0x1111_1111_1111_1111 * action.bit();
-        PermissionSet([nibbles; WORDS])
+        PermissionSet([PermissionSet::FIRST_ACTION * action.bit(); WORDS])
     }
 
     #[must_use]
@@ -144,17 +164,22 @@ impl PermissionSet {
 
     /// The permissions in catalogue order: by resource type, then read, create, update, delete.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        self.resources().flat_map(move |resource| {
-            Action::ALL
-                .into_iter()
-                .map(move |action| Permission { resource, action })
-                .filter(move |one| self.contains(*one))
+        self.words().flat_map(|(first, word)| {
+            bits(word).map(move |bit| Permission { resource: Slot(first + bit / 4), action: Action::of_bit(bit) })
         })
     }
 
     /// The resource types of which at least one action is in here.
     pub fn resources(self) -> impl Iterator<Item = Slot> {
-        (0..MAX_RESOURCES).map(Slot).filter(move |slot| !self.intersect(PermissionSet::admin(*slot)).is_empty())
+        self.words().flat_map(|(first, word)| {
+            let any_action = (word | word >> 1 | word >> 2 | word >> 3) & PermissionSet::FIRST_ACTION;
+            bits(any_action).map(move |bit| Slot(first + bit / 4))
+        })
+    }
+
+    /// Each word, and the first slot in it.
+    fn words(self) -> impl Iterator<Item = (u8, u64)> {
+        (0..MAX_RESOURCES).step_by(16).zip(self.0)
     }
 
     fn zip(self, other: PermissionSet, op: fn(u64, u64) -> u64) -> PermissionSet {

@@ -99,6 +99,59 @@ pub enum Failed {
     Role,
 }
 
+impl Failed {
+    pub const ALL: [Failed; 7] = [
+        Failed::Fork,
+        Failed::Ref,
+        Failed::Protected,
+        Failed::Environment,
+        Failed::Trigger,
+        Failed::VouchedBy,
+        Failed::Role,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// Conditions that did not hold: a set.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures(u8);
+
+impl Failures {
+    pub const NONE: Failures = Failures(0);
+
+    #[must_use]
+    pub const fn with(self, condition: Failed, failed: bool) -> Failures {
+        if failed { Failures(self.0 | condition.bit()) } else { self }
+    }
+
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub const fn len(self) -> u32 {
+        self.0.count_ones()
+    }
+
+    /// In the order in which they are told.
+    pub fn iter(self) -> impl Iterator<Item = Failed> {
+        Failed::ALL.into_iter().filter(move |condition| self.0 & condition.bit() != 0)
+    }
+
+    /// The one that is told first.
+    pub fn first(self) -> Option<Failed> {
+        self.iter().next()
+    }
+}
+
+impl std::fmt::Debug for Failures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +160,14 @@ mod tests {
     fn every_reason_is_found_by_its_name_and_listed_in_order() {
         assert!(Reason::ALL.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(Reason::ALL.iter().all(|reason| Reason::named(reason.name()) == Some(*reason)));
+    }
+
+    #[test]
+    fn failures_are_told_in_order() {
+        assert!(Failed::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+        let failures = Failures::NONE.with(Failed::Role, true).with(Failed::Ref, true).with(Failed::Fork, false);
+        assert_eq!(failures.iter().collect::<Vec<_>>(), [Failed::Ref, Failed::Role]);
+        assert_eq!((failures.first(), failures.len()), (Some(Failed::Ref), 2));
+        assert!(Failures::NONE.is_empty() && Failures::NONE.first().is_none());
     }
 }

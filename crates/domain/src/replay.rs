@@ -108,7 +108,7 @@ fn worst_case(used: &Use, situation: &Situation) -> Situation {
         *environments = environments.take().filter(|_| !any_environment);
     };
     let mut worst = situation.clone();
-    worst.target.grants.retain(covers);
+    worst.target.grants.edit(|grants| grants.retain(covers));
     worst.target.ceilings.iter_mut().chain(&mut worst.source.ceilings).for_each(binds);
     worst
 }
@@ -123,13 +123,14 @@ fn best_case(used: &Use, situation: &Situation) -> Situation {
         (any_ref && ceiling.when.refs.is_some()) || (any_environment && ceiling.when.environments.is_some())
     };
     let mut best = situation.clone();
-    for grant in &mut best.target.grants {
+    let loosen = |grant: &mut Grant| {
         grant.conditions.refs = grant.conditions.refs.take().filter(|_| !any_ref);
         grant.conditions.environments = grant.conditions.environments.take().filter(|_| !any_environment);
         if any_name {
             grant.selectors.0.clear();
         }
-    }
+    };
+    best.target.grants.edit(|grants| grants.iter_mut().for_each(loosen));
     best.target.ceilings.retain(|ceiling| !may_miss(ceiling));
     best.source.ceilings.retain(|ceiling| !may_miss(ceiling));
     best

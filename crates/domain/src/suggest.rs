@@ -272,7 +272,7 @@ fn only(grant: &Grant, used: &Use, source: &Source) -> Situation {
         grant.selectors = Selectors::default();
     }
     let target =
-        Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![grant], ceilings: vec![] };
+        Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![grant].into(), ceilings: vec![] };
     Situation { target, source: Source { ceilings: vec![], ..source.clone() } }
 }
 
@@ -295,13 +295,14 @@ fn enforced(situation: &Situation) -> Situation {
 /// As if the source were granted this without any condition.
 fn with_grant(situation: &Situation, permission: Permission) -> Situation {
     let mut situation = enforced(situation);
-    situation.target.grants.push(Grant {
+    let given = Grant {
         id: GrantId(Uuid::nil()),
         source: crate::grant::Source::Project(situation.source.project),
         permissions: PermissionSet::EMPTY.with(permission),
         conditions: Conditions { allow_forks: true, ..Conditions::default() },
         selectors: Selectors::default(),
         expires_at: None,
-    });
+    };
+    situation.target.grants.edit(|grants| grants.push(given));
     situation
 }

@@ -7,7 +7,7 @@ mod credential;
 mod place;
 mod query;
 
-pub(crate) use body::{BODY_LIMIT, Body, LIST_BODY_LIMIT, NoBody, YamlText, fault_at, parse, read};
+pub(crate) use body::{BODY_LIMIT, Body, JsonText, LIST_BODY_LIMIT, NoBody, YamlText, fault_at, parse, read};
 pub(crate) use caller::{Administrator, Runner, Service, SignedIn, TokenHolder};
 pub(crate) use credential::{IdempotencyKey, Presented, form_decode, presented};
 pub(crate) use place::{

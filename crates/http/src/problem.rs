@@ -254,7 +254,11 @@ pub(crate) fn field_error(fault: &Fault) -> FieldError {
 
 /// What waits in a response's extensions for its request id.
 #[derive(Clone, Debug)]
-pub(crate) struct Pending(pub(crate) Arc<(Problem, Option<String>)>);
+pub(crate) struct Pending(pub(crate) Arc<Problem>);
+
+/// What went wrong inside, in a response's extensions: for the log alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Internal(pub(crate) Arc<str>);
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
@@ -278,7 +282,11 @@ impl IntoResponse for Denied {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response.extensions_mut().insert(Pending(Arc::new((problem, self.internal_text().map(str::to_owned)))));
+        let extensions = response.extensions_mut();
+        extensions.insert(Pending(Arc::new(problem)));
+        if let Some(text) = self.internal_text() {
+            extensions.insert(Internal(text.into()));
+        }
         response
     }
 }

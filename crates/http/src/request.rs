@@ -4,7 +4,7 @@
 use crate::forward_auth;
 use crate::limit::Attempt;
 use crate::oauth::OAuthDenied;
-use crate::problem::{Denied, Pending, RequestId};
+use crate::problem::{Denied, Internal, Pending, RequestId};
 use crate::server::Server;
 use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
@@ -18,7 +18,6 @@ use jobpass_domain::token;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::Instrument;
 use uuid::Uuid;
 
 /// How long one request may take before it is given up.
@@ -28,21 +27,20 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request: Request, next: Next) -> Response {
     let id = server.app.new_id();
     request.extensions_mut().insert(RequestId(id));
-    let path = request.uri().path();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    let mut response =
+        answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
+    let status = response.status().as_u16();
     // A token in the wrong place is still a secret.
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = &*token::hide(path));
-    let oauth = path.starts_with("/oauth/");
-    let run = async {
-        let answered = tokio::time::timeout(DEADLINE, next.run(request)).await;
-        let mut response =
-            answered.unwrap_or_else(|_| Denied::from(Refusal::Unavailable("took too long".to_owned())).into_response());
-        if let Some(Pending(pending)) = response.extensions_mut().remove::<Pending>() {
-            response = complete(response, &pending, id, oauth);
-        }
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response
-    };
-    let mut response = run.instrument(span).await;
+    let path = || token::hide(uri.path());
+    if let Some(Internal(text)) = response.extensions_mut().remove() {
+        tracing::error!(%id, %method, path = &*path(), status, text = &*token::hide(&text), "refused");
+    }
+    tracing::debug!(%id, %method, path = &*path(), status, "answered");
+    if let Some(Pending(problem)) = response.extensions_mut().remove() {
+        response = complete(response, &problem, id, uri.path().starts_with("/oauth/"));
+    }
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("x-request-id", value);
     }
@@ -51,10 +49,7 @@ pub(crate) async fn name_request(State(server): State<Arc<Server>>, mut request:
     response
 }
 
-fn complete(response: Response, (problem, internal): &(Problem, Option<String>), id: Uuid, oauth: bool) -> Response {
-    if let Some(text) = internal {
-        tracing::error!(code = problem.code, text = &*token::hide(text), "refused");
-    }
+fn complete(response: Response, problem: &Problem, id: Uuid, oauth: bool) -> Response {
     if oauth {
         return OAuthDenied::in_place_of(response);
     }

@@ -43,6 +43,8 @@ pub struct Running {
 /// Starts everything, and answers once requests are answered.
 pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure> {
     settings.check()?;
+    // Once before anything counts, so that nothing is missed.
+    telemetry::metrics();
     let issuers = settings.issuers.for_app()?;
     let tls = settings.tls.pair()?.map(|pair| Tls::load(pair, &clock)).transpose()?;
     // First, so that a taken port is told before anything is started.
@@ -61,8 +63,6 @@ pub async fn start(settings: Settings, clock: Clock) -> Result<Running, Failure>
     let proxies = settings.proxies.for_http();
     let url = format!("{}://{addr}", if tls.is_some() { "https" } else { "http" });
     let issuer = settings.issuer.unwrap_or_else(|| url.clone());
-    // Once before anything counts, so that nothing is missed.
-    telemetry::metrics();
     let config = Config { issuer, metrics: telemetry::metrics, proxies };
     let router = jobpass_http::router(Arc::new(Server::new(Arc::clone(&app), config)));
     let handle = Handle::new();

@@ -1,10 +1,10 @@
 //! Who presents a credential: one statement by its hash. That a credential has expired counts as unknown.
 
 use crate::error::parsed;
-use crate::{Result, runner, service};
+use crate::{Result, Tx, runner, service};
 use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::forward_auth::DraftForwardAuth;
-use jobpass_domain::ids::{AccessTokenId, SecretId, ServiceId, UserId, UserTokenId};
+use jobpass_domain::ids::{AccessTokenId, RunnerId, SecretId, ServiceId, UserId, UserTokenId};
 use jobpass_domain::runner::Runner;
 use jobpass_domain::service::Service;
 use jobpass_domain::text::UserName;
@@ -85,6 +85,23 @@ pub async fn runner(
         created_at: row.created_at,
     };
     Ok(Some((runner.into_runner()?, proof, row.expires_at)))
+}
+
+/// Whether a runner's secret, or an access token of it, is still there. A key proves by what it signs, each time anew.
+pub async fn still_proves(tx: &mut Tx, runner: RunnerId, proof: &RunnerProof, now: OffsetDateTime) -> Result<bool> {
+    let id = match proof {
+        RunnerProof::Secret { id, .. } => id.0,
+        RunnerProof::AccessToken(id) => id.0,
+        RunnerProof::Key(_) => return Ok(false),
+    };
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from secrets where id = $1 and runner_id = $2 and (expires_at is null or expires_at > $3)
+            union all select from runner_access_tokens where id = $1 and runner_id = $2 and expires_at > $3) as "found!""#,
+        id,
+        runner.0,
+        now
+    );
+    Ok(found.fetch_one(tx.on()).await?)
 }
 
 /// `id`: the client id that came with the secret; `None` for a secret presented as Bearer.

@@ -27,7 +27,7 @@ pub async fn load(db: &mut PgConnection, pairs: &[Pair], catalogue: &Catalogue) 
     let situation = |pair: &Pair| {
         let (chain, target) = targets.get(&pair.0)?;
         let source = sources.get(&pair.1)?;
-        let target = Target { grants: grants.between(pair.0, chain, source), ..target.clone() };
+        let target = Target { grants: grants.between(pair.0, chain, source).into(), ..target.clone() };
         Some((*pair, Situation { target, source: source.clone() }))
     };
     Ok(pairs.iter().filter_map(situation).collect())
@@ -68,7 +68,7 @@ pub(crate) fn target(
 ) -> Result<Target> {
     let floors: Vec<Mode> = floors.iter().map(|floor| stored(Mode::named(floor))).collect::<Result<_>>()?;
     let mode = Mode::effective(stored(Mode::named(mode))?, floors);
-    Ok(Target { visibility: stored(Visibility::named(visibility))?, mode, grants, ceilings })
+    Ok(Target { visibility: stored(Visibility::named(visibility))?, mode, grants: grants.into(), ceilings })
 }
 
 async fn sources(db: &mut PgConnection, ids: &[Uuid], catalogue: &Catalogue) -> Result<HashMap<ProjectId, Source>> {

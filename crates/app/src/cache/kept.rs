@@ -2,6 +2,7 @@
 
 use super::freshness::{Freshness, Slot, Ticket, slot};
 use jobpass_domain::ground::Ground;
+use metrics::Counter;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::hash::Hash;
@@ -78,6 +79,8 @@ impl<K, V: Weight> Weighter<K, Arc<Kept<V>>> for ByBytes {
 pub(crate) struct Shelf<K, V> {
     name: &'static str,
     things: Cache<K, Arc<Kept<V>>, ByBytes>,
+    hits: Counter,
+    misses: Counter,
 }
 
 impl<K, V> std::fmt::Debug for Shelf<K, V> {
@@ -89,15 +92,16 @@ impl<K, V> std::fmt::Debug for Shelf<K, V> {
 impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
     pub(crate) fn new(name: &'static str, bytes: u64) -> Shelf<K, V> {
         let usual = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX);
-        Shelf { name, things: Cache::with_weighter(usual, bytes, ByBytes) }
+        let lookups = |outcome| metrics::counter!("jobpass_cache_lookups_total", "cache" => name, "outcome" => outcome);
+        let things = Cache::with_weighter(usual, bytes, ByBytes);
+        Shelf { name, things, hits: lookups("hit"), misses: lookups("miss") }
     }
 
     /// What is kept there, while it may be given.
     pub(crate) fn get(&self, key: &K, freshness: &Freshness, now: OffsetDateTime) -> Option<Arc<Kept<V>>> {
         let found = if freshness.is_trusted() { self.things.get(key) } else { None };
         let found = found.filter(|kept| kept.holds(freshness, now));
-        let outcome = if found.is_some() { "hit" } else { "miss" };
-        metrics::counter!("jobpass_cache_lookups_total", "cache" => self.name, "outcome" => outcome).increment(1);
+        if found.is_some() { &self.hits } else { &self.misses }.increment(1);
         found
     }
 

@@ -4,6 +4,7 @@ use super::draft::{Draft, issue};
 use super::{Batch, Mint, Outcome, Stopped};
 use crate::gather::{Bounds, Gather};
 use crate::{App, Conflict, Refusal};
+use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::audit::Actor;
 use jobpass_domain::minter::Minter;
 use jobpass_domain::project::Project;
@@ -18,16 +19,16 @@ const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 2, waiting: 1024 };
 /// What a runner asks for, checked as far as its words alone tell.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// As it proved itself.
+    /// As it was when it proved itself.
     pub(crate) runner: Arc<Runner>,
+    pub(crate) proof: RunnerProof,
     pub(crate) request: Mint,
     pub(crate) cap: Option<Vec<String>>,
     pub(crate) request_id: Uuid,
 }
 
 impl Asked {
-    /// `runner`: as it is now; since it proved itself it may have been paused or lowered. The epoch alone is that of its proof, so
-    /// that what has ended meanwhile, as by a report of its secret, stays ended.
+    /// `runner`: as it is now, and proven; since it proved itself first it may have been paused or lowered.
     pub(super) fn draft<'a>(&'a self, runner: &Runner, project: &'a Project) -> Result<Draft<'a>, Refusal> {
         if !runner.reaches(project.id, &project.chain) {
             return Err(Refusal::NotFound);
@@ -38,7 +39,7 @@ impl Asked {
         Ok(Draft {
             by: Actor::Runner(runner.id),
             request_id: self.request_id,
-            minter: Minter { epoch: self.runner.epoch, ..Minter::from(runner) },
+            minter: Minter::from(runner),
             project,
             request: &self.request,
             cap: self.cap.as_deref(),
@@ -96,8 +97,9 @@ async fn issue_together(tx: &mut Tx, batch: &[Arc<Asked>]) -> Result<Vec<Outcome
     let runners = runner::hold_all(tx, &ids).await?;
     let projects = project::hold_all(tx, &keys).await?;
     let drafts = Batch::of(batch).sift(|asked| {
-        // Not there, or in somebody else's hands: it is seen which when it is minted alone.
-        let runner = runners.iter().find(|runner| runner.id == asked.runner.id).ok_or(Stopped::Alone)?;
+        // Not there, in somebody else's hands, or to be proven anew: it is seen which when it is minted alone.
+        let as_proven = |runner: &&Runner| runner.id == asked.runner.id && runner.epoch == asked.runner.epoch;
+        let runner = runners.iter().find(as_proven).ok_or(Stopped::Alone)?;
         let project = projects.iter().find(|project| is(project, &asked.request.project)).ok_or(Stopped::Alone)?;
         asked.draft(runner, project).map_err(Stopped::from)
     });

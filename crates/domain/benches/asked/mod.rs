@@ -50,7 +50,7 @@ pub(crate) fn ask(token: &JobToken, target: &Target) {
 }
 
 fn target(grants: Vec<Grant>) -> Target {
-    Target { visibility: Visibility::Private, mode: Mode::Enforced, grants, ceilings: vec![] }
+    Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: grants.into(), ceilings: vec![] }
 }
 
 /// Every thousandth is for this source; each with a condition or two, as people write them.

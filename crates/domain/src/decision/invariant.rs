@@ -110,7 +110,7 @@ prop_compose! {
         Random {
             token, role, source_ceilings, asked,
             asker: Asker { shown, ..Asker::default() },
-            target: Target { visibility, mode, grants, ceilings: target_ceilings },
+            target: Target { visibility, mode, grants: grants.into(), ceilings: target_ceilings },
             names: names.into_iter().map(|(slot, name)| (Slot::new(slot).unwrap(), name)).collect(),
         }
     }
@@ -189,14 +189,14 @@ proptest! {
 
     #[test]
     fn a_grant_never_takes_away(case in random(), more in grants()) {
-        let wider = case.with(|other| other.target.grants.extend(more.clone()));
+        let wider = case.with(|other| other.target.grants.edit(|grants| grants.extend(more.clone())));
         prop_assert!(wider.decide().effective.implies(case.decide().effective));
         prop_assert!(case.decide().missing().implies(wider.decide().missing()));
     }
 
     #[test]
     fn the_order_of_grants_never_matters(case in random()) {
-        let turned = case.with(|other| other.target.grants.reverse());
+        let turned = case.with(|other| other.target.grants.edit(|grants| grants.reverse()));
         prop_assert_eq!(turned.decide().effective, case.decide().effective);
         prop_assert_eq!(turned.decide().outcomes, case.decide().outcomes);
     }
@@ -226,7 +226,7 @@ proptest! {
             other.role = None;
             other.target.visibility = Visibility::Private;
             let Random { token, target, .. } = other;
-            target.grants.retain(|grant| !grant.source.covers(token.project, &token.chain));
+            target.grants.edit(|grants| grants.retain(|grant| !grant.source.covers(token.project, &token.chain)));
         });
         let hidden = Decision { mode: None, ..case.decide() };
         prop_assert_eq!(hidden, decide(&Question { target: None, ..case.question() }, NOW));

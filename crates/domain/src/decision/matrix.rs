@@ -6,6 +6,7 @@ use crate::Catalogue;
 use crate::ceiling::When;
 use crate::glob::Glob;
 use crate::grant::{Conditions, Selectors, Source, VouchedBy};
+use crate::grants::Grants;
 use crate::ids::{CeilingId, GroupId, JobTokenId, ProjectId};
 use crate::job::JobState;
 use crate::job_token::Revoked;
@@ -84,7 +85,12 @@ fn plain() -> Case {
         token: Some(live_token()),
         role: None,
         asker: Asker::default(),
-        target: Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: vec![], ceilings: vec![] },
+        target: Target {
+            visibility: Visibility::Private,
+            mode: Mode::Enforced,
+            grants: Grants::NONE,
+            ceilings: vec![],
+        },
         source_ceilings: vec![],
         asked: set("packages:read"),
         names: Names::new(),
@@ -99,7 +105,7 @@ fn with_grant(change: impl Fn(&mut Grant)) -> Case {
     let mut case = plain();
     let mut one = grant("packages:read packages:create");
     change(&mut one);
-    case.target.grants.push(one);
+    case.target.grants.edit(|grants| grants.push(one));
     case
 }
 
@@ -264,7 +270,7 @@ fn ceilings() -> Vec<(&'static str, Case)> {
         ("a ceiling that includes it", always("*:read")),
         ("a ceiling that does not", always("*:create")),
         ("a ceiling of nothing", always("")),
-        ("a ceiling, and no grant", but(always(""), |case| case.target.grants.clear())),
+        ("a ceiling, and no grant", but(always(""), |case| case.target.grants.edit(Vec::clear))),
         (
             "a ceiling, no name for the selector",
             but(in_selector(None), |case| {
@@ -347,7 +353,7 @@ fn conditions() -> Vec<(&'static str, Case)> {
                 |case| {
                     let mut nearer = grant("packages:read");
                     nearer.conditions.triggers = Some(vec![Trigger::Api]);
-                    case.target.grants.push(nearer);
+                    case.target.grants.edit(|grants| grants.push(nearer));
                 },
             ),
         ),
@@ -367,7 +373,7 @@ fn selectors() -> Vec<(&'static str, Case)> {
         ),
         (
             "no name, but a second grant without selector",
-            but(in_selector(None), |case| case.target.grants.push(grant("packages:read"))),
+            but(in_selector(None), |case| case.target.grants.edit(|grants| grants.push(grant("packages:read")))),
         ),
     ]
 }

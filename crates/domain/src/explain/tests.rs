@@ -79,7 +79,7 @@ fn any_situation() -> impl Strategy<Value = Situation> {
     let visibility = prop::sample::select(Visibility::ALL.to_vec());
     (prop::collection::vec(any_grant(), 0..3), several(any_ceiling()), several(any_ceiling()), mode, visibility)
         .prop_map(|(grants, on_target, on_source, mode, visibility)| Situation {
-            target: Target { visibility, mode, grants, ceilings: on_target },
+            target: Target { visibility, mode, grants: grants.into(), ceilings: on_target },
             source: Source { project: ProjectId(Uuid::nil()), chain: vec![], ceilings: on_source },
         })
 }
@@ -125,13 +125,13 @@ proptest! {
                 ceiling.at_most = ceiling.at_most.union(*more);
             }
         }
-        after.target.grants.extend(change.grant.clone());
+        after.target.grants.edit(|grants| grants.extend(change.grant.clone()));
         prop_assert!(hypothesis.decision(&after, NOW).allowed);
         if let Some(grant) = change.grant {
             prop_assert!(asked.implies(grant.permissions));
             let elsewhere = Hypothesis { run: Provenance { ref_name: "elsewhere".into(), protected: false, ref_type: RefType::Branch, ..hypothesis.run.clone() }, ..hypothesis.clone() };
             let mut alone = bare(&situation);
-            alone.target.grants = vec![grant];
+            alone.target.grants = vec![grant].into();
             let literal = !hypothesis.run.ref_name.contains('*') && hypothesis.run.ref_type != RefType::MergeRequest;
             prop_assert!(!literal || elsewhere.holds(&alone, NOW).is_empty(), "it opens no more than it must");
         }

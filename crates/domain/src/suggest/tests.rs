@@ -54,7 +54,7 @@ fn recorded(facts: &Facts) -> Recorded {
 
 fn situation(source: u128, grants: Vec<Grant>) -> Situation {
     Situation {
-        target: Target { visibility: Visibility::Private, mode: Mode::Legacy, grants, ceilings: vec![] },
+        target: Target { visibility: Visibility::Private, mode: Mode::Legacy, grants: grants.into(), ceilings: vec![] },
         source: Source { project: ProjectId(Uuid::from_u128(source)), chain: chain(source), ceilings: vec![] },
     }
 }

@@ -28,14 +28,26 @@ pub(crate) struct Body<T, const LIMIT: usize = BODY_LIMIT> {
 impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<State> for Body<T, LIMIT> {
     type Rejection = Denied;
 
-    async fn from_request(request: Request, _: &State) -> Result<Body<T, LIMIT>, Denied> {
+    async fn from_request(request: Request, server: &State) -> Result<Body<T, LIMIT>, Denied> {
+        let JsonText(raw) = JsonText::<LIMIT>::from_request(request, server).await?;
+        let value = parse(&raw)?;
+        Ok(Body { value, raw })
+    }
+}
+
+/// What says that it is JSON, as it came; nobody has read it yet.
+#[derive(Debug)]
+pub(crate) struct JsonText<const LIMIT: usize = BODY_LIMIT>(pub(crate) Bytes);
+
+impl<const LIMIT: usize> FromRequest<State> for JsonText<LIMIT> {
+    type Rejection = Denied;
+
+    async fn from_request(request: Request, _: &State) -> Result<JsonText<LIMIT>, Denied> {
         if !is_json(request.headers()) {
             return Err(Denied::NotJson);
         }
         NoQuery::check(request.uri(), request.extensions())?;
-        let raw = read(request, LIMIT).await?;
-        let value = parse(&raw)?;
-        Ok(Body { value, raw })
+        Ok(JsonText(read(request, LIMIT).await?))
     }
 }
 

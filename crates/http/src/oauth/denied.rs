@@ -1,12 +1,12 @@
 //! The errors of `/oauth` (RFC 6749, section 5.2).
 
+use crate::problem::Internal;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use jobpass_api::OAuthError;
 use jobpass_app::Refusal;
-use jobpass_domain::token;
 use std::borrow::Cow;
 
 /// An error of `/oauth` (RFC 6749, section 5.2).
@@ -146,11 +146,11 @@ impl From<Refusal> for OAuthDenied {
 
 impl IntoResponse for OAuthDenied {
     fn into_response(self) -> Response {
-        if let Some(text) = &self.internal {
-            tracing::error!(code = self.error, text = &*token::hide(text), "refused");
-        }
         let body = OAuthError { error: self.error.to_owned(), error_description: self.description.into_owned() };
         let mut response = (self.status, Json(body)).into_response();
+        if let Some(text) = self.internal {
+            response.extensions_mut().insert(Internal(text.into()));
+        }
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -1,16 +1,19 @@
 //! The decision endpoint.
 
-use crate::extract::{Body, Service, fault_at, parse};
+use crate::extract::{BODY_LIMIT, JsonText, Service, fault_at, parse};
 use crate::problem::{Denied, field_error};
 use crate::render;
 use crate::server::{Api, Server};
-use axum::Json;
+use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
 use jobpass_api::{Decision, DecisionOrProblem, Decisions, MAX_QUESTIONS, Question, Questions, RefusedQuestion};
 use jobpass_app::{Ask, AskedRoute, Refusal, ServiceCaller};
 use jobpass_domain::Secret;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// One question, or many under `questions`; utoipa knows the two by name.
 #[derive(utoipa::ToSchema)]
@@ -36,27 +39,71 @@ pub(crate) enum OneOrManyAnswers {
 /// May this token do all of this to that? One question, or up to 100 (services)
 #[utoipa::path(post, path = "/v1/authorize", tag = "decisions", request_body = OneOrMany,
     responses((status = 200, body = OneOrManyAnswers)))]
-pub(crate) async fn authorize(api: Api, by: Service, body: Body<Value, { 8 * 64 * 1024 }>) -> Result<Response, Denied> {
-    if body.value.get("questions").is_none() {
-        if body.raw.len() > crate::extract::BODY_LIMIT {
-            return Err(Denied::TooLarge { limit: crate::extract::BODY_LIMIT });
-        }
-        let answer = one(&api, &by.0, parse(&body.raw)?).await?;
-        return Ok(Json(answer).into_response());
+pub(crate) async fn authorize(api: Api, by: Service, body: JsonText<{ 8 * BODY_LIMIT }>) -> Result<Response, Denied> {
+    let (server, service, text) = (&*api, &by.0, &*body.0);
+    if let Some(known) = server.app.known_decision(service, text) {
+        return Ok(json(known));
     }
-    let questions = read::<Questions>(body.value)?.questions;
+    let Some(questions) = questions(text)? else {
+        if text.len() > BODY_LIMIT {
+            return Err(Denied::TooLarge { limit: BODY_LIMIT });
+        }
+        return Ok(json(one(server, service, text, parse(text)?).await?));
+    };
     if questions.is_empty() || questions.len() > MAX_QUESTIONS {
         let detail = format!("{} questions; 1 to {MAX_QUESTIONS}", questions.len());
         return Err(Refusal::invalid("/questions", "out_of_range", detail).into());
     }
     let mut decisions = Vec::with_capacity(questions.len());
     for question in questions {
-        decisions.push(in_batch(&api, &by.0, question).await?);
+        decisions.push(in_batch(server, service, question).await?);
     }
-    Ok(Json(Decisions { decisions }).into_response())
+    Ok(json(all(&decisions)))
 }
 
-async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Decision, Refusal> {
+/// Those of a batch, each as it was written; `None`: there is one question.
+fn questions(text: &[u8]) -> Result<Option<Vec<&RawValue>>, Denied> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Batch<'a> {
+        #[serde(borrow)]
+        questions: Vec<&'a RawValue>,
+    }
+
+    // serde would fill it from a list, too.
+    if text.trim_ascii_start().starts_with(b"{")
+        && let Ok(batch) = serde_json::from_slice::<Batch<'_>>(text)
+    {
+        return Ok(Some(batch.questions));
+    }
+    let value: Value = parse(text)?;
+    if value.get("questions").is_none() {
+        return Ok(None);
+    }
+    let twice = || Refusal::invalid("/questions", "duplicate_field", "duplicate field `questions`");
+    Err(read::<Questions>(value).err().unwrap_or_else(twice).into())
+}
+
+/// Answers to all of a batch, each of which is rendered ([`Decisions`]).
+fn all(decisions: &[Bytes]) -> Bytes {
+    let length = decisions.iter().map(|decision| decision.len() + 1).sum::<usize>();
+    let mut body = Vec::with_capacity(length + 32);
+    body.extend_from_slice(br#"{"decisions":["#);
+    for (index, decision) in decisions.iter().enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(decision);
+    }
+    body.extend_from_slice(b"]}");
+    body.into()
+}
+
+fn json(body: Bytes) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+async fn one(api: &Server, by: &ServiceCaller, words: &[u8], question: Question) -> Result<Bytes, Refusal> {
     let (permissions, route) = asked(question.permissions, question.method, question.path)?;
     let ask = Ask {
         token: Secret::new(question.token.expose().to_owned()),
@@ -67,7 +114,12 @@ async fn one(api: &Server, by: &ServiceCaller, question: Question) -> Result<Dec
         resource_names: question.resource_names.into_iter().map(|(resource, name)| (resource, name.into())).collect(),
         keep: question.keep,
     };
-    Ok(render::decision(&api.app.authorize(by, &ask).await?))
+    api.app.authorize_in_words(by, words, &ask, |answer| rendered(&render::decision(answer))).await
+}
+
+fn rendered(answer: &impl Serialize) -> Result<Bytes, Refusal> {
+    let body = serde_json::to_vec(answer).map_err(|error| Refusal::Internal(error.to_string()))?;
+    Ok(body.into())
 }
 
 /// By permissions, or by method and path: exactly one of the two ways.
@@ -90,19 +142,23 @@ fn asked(
 }
 
 /// What is wrong with one question of many is said in its place; what is wrong with all of them ends the call.
-async fn in_batch(api: &Server, by: &ServiceCaller, question: Value) -> Result<DecisionOrProblem, Denied> {
-    let answer = match read(question) {
-        Ok(question) => one(api, by, question).await,
+async fn in_batch(api: &Server, by: &ServiceCaller, question: &RawValue) -> Result<Bytes, Denied> {
+    let words = question.get();
+    if let Some(known) = api.app.known_decision(by, words.as_bytes()) {
+        return Ok(known);
+    }
+    let value = serde_json::from_str(words).map_err(|error| Denied::MalformedJson(error.to_string()))?;
+    let answer = match read(value) {
+        Ok(question) => one(api, by, words.as_bytes(), question).await,
         Err(refusal) => Err(refusal),
     };
     match answer {
-        Ok(decision) => Ok(DecisionOrProblem::Decision(decision)),
-        Err(Refusal::Invalid(faults)) => Ok(DecisionOrProblem::Problem(RefusedQuestion {
+        Err(Refusal::Invalid(faults)) => Ok(rendered(&DecisionOrProblem::Problem(RefusedQuestion {
             allowed: false,
             reason: "invalid".to_owned(),
             errors: faults.iter().map(field_error).collect(),
-        })),
-        Err(other) => Err(other.into()),
+        }))?),
+        other => Ok(other?),
     }
 }
 
