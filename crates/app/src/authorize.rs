@@ -120,7 +120,7 @@ impl App {
     }
 
     async fn decide(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
-        let as_of = if ask.keep { self.as_of() } else { None };
+        let as_of = if ask.keep { self.as_of(caller) } else { None };
         let by_route = self.resolve_route(caller, ask).await?;
         let ask = by_route.as_ref().unwrap_or(ask);
         let catalogue = self.catalogue_for(&ask.permissions).await?;

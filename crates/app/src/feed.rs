@@ -2,12 +2,14 @@
 //! told by its tag, which differs from service to service, so that no service can tell what others' answers rest on, nor two of
 //! them what they have in common.
 
+use crate::cache::Kept;
 use crate::{App, Refusal, ServiceCaller};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jobpass_domain::ground::Ground;
 use jobpass_domain::ids::ServiceId;
+use jobpass_domain::service::Service;
 use jobpass_persistence::change_log::{self, Position};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,8 +194,8 @@ impl App {
         let tags = self.tags(service)?;
         let (place, words, position) = self.feed.join(service)?;
         // What was changed about the caller up to now would never be told here, so it must have been seen.
-        let proof = caller.kept.as_ref().filter(|kept| kept.holds(&self.cache.freshness, self.now()));
-        let proven_until = proof.ok_or_else(|| Refusal::Unavailable("the caller has just changed".to_owned()))?.until;
+        let proven_until =
+            self.proof(caller).ok_or_else(|| Refusal::Unavailable("the caller has just changed".to_owned()))?.until;
         let mut stream = Invalidations {
             app: Arc::clone(self),
             words,
@@ -309,10 +311,16 @@ pub struct Keep {
 pub(crate) struct AsOf(i64);
 
 impl App {
-    /// `None`: what others change is not followed, so nothing can be promised.
-    pub(crate) fn as_of(&self) -> Option<AsOf> {
+    /// `None`: what others change is not followed, or the caller has changed, so nothing can be promised.
+    pub(crate) fn as_of(&self, caller: &ServiceCaller) -> Option<AsOf> {
         let number = self.followed.number();
-        self.cache.freshness.is_trusted().then_some(AsOf(number))
+        let promised = self.cache.freshness.is_trusted() && self.proof(caller).is_some();
+        promised.then_some(AsOf(number))
+    }
+
+    /// What the caller was proven by, if it has not changed since: up to whatever this replica has taken note of before.
+    fn proof<'a>(&self, caller: &'a ServiceCaller) -> Option<&'a Kept<Arc<Service>>> {
+        caller.kept.as_deref().filter(|kept| kept.holds(&self.cache.freshness, self.now()))
     }
 
     /// Never for longer than the service's gateways may rely on an answer: what is answered elsewhere is not counted as a use.
@@ -338,10 +346,8 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Kept;
     use crate::{Clock, EncryptionKey, Settings};
     use jobpass_domain::ids::ProjectId;
-    use jobpass_domain::service::Service;
     use jobpass_domain::text::Label;
     use jobpass_persistence::Db;
     use uuid::Uuid;

@@ -69,7 +69,7 @@ impl App {
         asked: &Introspection<'_>,
         render: impl Fn(&Active<'_>) -> Result<Bytes, Refusal>,
     ) -> Result<Introspected, Refusal> {
-        let as_of = if asked.keep { self.as_of() } else { None };
+        let as_of = if asked.keep { self.as_of(caller) } else { None };
         let own = project_asked(caller, asked.project)?;
         let catalogue = self.catalogue_for(asked.permissions).await?;
         let permissions = catalogue
