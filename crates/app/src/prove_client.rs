@@ -58,7 +58,7 @@ impl App {
         let service = service::find(self.db.read(), id).await?.filter(|service| !service.paused);
         let service = service.ok_or(Refusal::BadCredential)?;
         self.take_proof(assertion, (&name, owner), issuer, request).await?;
-        Ok(ServiceCaller { service: Arc::new(service), request, fresh })
+        Ok(ServiceCaller { service: Arc::new(service), request, fresh, kept: None })
     }
 
     /// By which key it was proven. Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.

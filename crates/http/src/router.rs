@@ -12,8 +12,8 @@ use crate::problem::Denied;
 use crate::request::around;
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
-    group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, route_table::*, runner::*,
-    secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    group::*, health::*, instance::*, invalidation::*, job::*, job_token::*, member::*, project::*, route_table::*,
+    runner::*, secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -100,6 +100,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         // decisions
         .routes(routes!(project_explain))
         .routes(routes!(authorize))
+        .routes(routes!(invalidation_follow))
         .routes(routes!(oauth_introspect))
         .routes(routes!(oauth_revoke))
         .routes(routes!(oauth_token))
