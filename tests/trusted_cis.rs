@@ -1,7 +1,12 @@
 //! Another CI's ID token in, a job token out: by token exchange (RFC 8693) and by the jwt-bearer grant (RFC 7523), under a trust rule.
 
+use crate::private_key_jwt;
 use crate::support::issuer::{Issuer, OURS};
-use crate::support::{Reply, START, Server, World, merge};
+use crate::support::signer::Signer;
+use crate::support::{Reply, START, Server, World, merge, send};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use time::Duration;
@@ -11,6 +16,7 @@ const RULES: &str = "/v1/projects/acme%2Fweb/trust-rules";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// An organisation whose `acme/web` trusts repository 42 of another CI.
@@ -284,6 +290,97 @@ async fn rfc7523_3_an_assertion_is_taken_until_its_end_and_a_minute() {
     refused(trusting.exchange(&late).await, "invalid_request", "has expired");
 }
 
+// ── RFC 6749: beside a client's authentication ───────────────────────────────────────────────────────
+
+/// Every way in which the service and the runner of a world authenticate: a credential for the header, and what is in the form.
+fn authentications(trusting: &Trusting, signers: [&Signer; 2]) -> Vec<(Option<String>, Vec<(&'static str, String)>)> {
+    let World { service, runner, runner_id, server, .. } = &trusting.world;
+    let clients = [(&service.0, &service.1, signers[0]), (runner_id, runner, signers[1])];
+    let ways = clients.into_iter().flat_map(|(id, secret, signer)| {
+        let named = || vec![("client_id", id.clone())];
+        let basic = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+        let bearer = Some(format!("Bearer {secret}"));
+        let signed = |mut form: Vec<(&'static str, String)>| {
+            let assertion = signer.sign(&private_key_jwt::claims(server, id, json!({ "aud": OURS })));
+            form.extend([("client_assertion_type", ASSERTION.to_owned()), ("client_assertion", assertion)]);
+            (None, form)
+        };
+        [
+            (basic.clone(), vec![]),
+            (basic, named()),
+            (None, [named(), vec![("client_secret", secret.clone())]].concat()),
+            signed(vec![]),
+            signed(named()),
+            (bearer.clone(), vec![]),
+            (bearer, named()),
+        ]
+    });
+    ways.collect()
+}
+
+/// By token exchange, or as the assertion of a grant.
+async fn present_beside(
+    server: &Server,
+    token: &str,
+    exchanged: bool,
+    authorization: Option<&String>,
+    more: &[(&str, String)],
+) -> Reply {
+    let grant = if exchanged {
+        vec![("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", ID_TOKEN)]
+    } else {
+        vec![("grant_type", JWT_BEARER), ("assertion", token)]
+    };
+    let more = more.iter().map(|(name, value)| (*name, value.as_str()));
+    let form: Vec<_> = grant.into_iter().chain(more).collect();
+    let request = server.http.post(format!("{}{TOKEN}", server.url)).form(&form);
+    send(authorization.into_iter().fold(request, |request, value| request.header("authorization", value))).await
+}
+
+#[tokio::test]
+async fn rfc6749_2_3_a_client_that_authenticates_is_no_trust_rule() {
+    let trusting = Trusting::new().await;
+    let world = &trusting.world;
+    let signers = [Signer::new(Algorithm::ES256, "service"), Signer::new(Algorithm::RS256, "runner")];
+    private_key_jwt::register(world, &format!("services/{}", world.service.0), &[&signers[0]]).await;
+    private_key_jwt::register(world, &format!("runners/{}", world.runner_id), &[&signers[1]]).await;
+    let mut jti = 0;
+    for exchanged in [true, false] {
+        let (ways, again) =
+            (authentications(&trusting, signers.each_ref()), authentications(&trusting, signers.each_ref()));
+        assert_eq!(ways.len(), 14);
+        for ((authorization, mut form), (_, alone)) in ways.into_iter().zip(again) {
+            jti += 1;
+            let token = trusting.issuer.token(&jti.to_string(), json!({ "check_run_id": jti.to_string() }));
+            let present = async |form: &[(&'static str, String)]| {
+                present_beside(&world.server, &token, exchanged, authorization.as_ref(), form).await
+            };
+            refused(present(&alone).await, "invalid_request", "project is missing");
+            form.push(("project", "acme/web".to_owned()));
+            let taken = present(&form).await.expect(200).text_at("/access_token");
+            let seen = world.introspect(&taken, &[]).await.expect(200).json;
+            assert_eq!(seen["client_id"], json!(trusting.rule), "{authorization:?} {form:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rfc6749_3_2_1_beside_a_proof_client_id_is_the_clients_own() {
+    let trusting = Trusting::new().await;
+    let world = &trusting.world;
+    let token = trusting.issuer.token("a", json!({}));
+    let form = [("project", "acme/web".to_owned()), ("client_id", trusting.rule.clone())];
+    for exchanged in [true, false] {
+        for secret in [&world.service.1, &world.runner] {
+            let bearer = format!("Bearer {secret}");
+            let reply = present_beside(&world.server, &token, exchanged, Some(&bearer), &form).await;
+            refused(reply, "invalid_request", "not the client that authenticates");
+        }
+    }
+    assert_eq!(trusting.counts().await, (0, 0, 0, 0));
+    present_beside(&world.server, &token, true, None, &form).await.expect(200);
+}
+
 // ── Once ─────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
@@ -539,7 +636,7 @@ async fn giving_up_the_token_finishes_its_job() {
     let fourth = trusting.token("e", json!({ "check_run_id": "2" })).await;
     let request =
         server.http.post(format!("{}/oauth/revoke", server.url)).bearer_auth(&third).form(&[("token", &third)]);
-    crate::support::send(request).await.expect(200);
+    send(request).await.expect(200);
     assert!(!trusting.world.is_active(&fourth).await);
     let states: Vec<String> =
         sqlx::query_scalar("select state from jobs").fetch_all(&mut server.sql().await).await.unwrap();
