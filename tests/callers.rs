@@ -29,10 +29,12 @@ struct Call {
     if_match: bool,
     yaml: Option<&'static str>,
     headers: Vec<(&'static str, String)>,
+    /// Its answer never ends by itself.
+    endless: bool,
 }
 
 fn call(path: impl Into<String>) -> Call {
-    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None, headers: vec![] }
+    Call { path: path.into(), body: None, form: None, if_match: false, yaml: None, headers: vec![], endless: false }
 }
 
 impl Call {
@@ -307,6 +309,7 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
             call("/v1/authorize")
                 .json(json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"] }))
         }
+        "invalidation_follow" => Call { endless: true, ..call("/v1/invalidations") },
         "forward_auth" => {
             let (client_id, secret) = make.gateway().await;
             Call { headers: vec![("x-jobpass-service", secret)], ..call(format!("/v1/forward-auth/{client_id}")) }
@@ -377,6 +380,11 @@ async fn send(method: &str, call: Call, token: Option<String>, world: &World) ->
     }
     if let Some(form) = call.form {
         request = request.form(&form);
+    }
+    if call.endless {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        return Reply { status, headers, text: String::new(), json: Value::Null };
     }
     crate::support::send(request).await
 }

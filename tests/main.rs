@@ -35,6 +35,7 @@ mod id_tokens;
 mod idempotency;
 mod import_gitlab;
 mod introspection;
+mod invalidations;
 mod issuers;
 mod least_privilege;
 mod lifecycle;

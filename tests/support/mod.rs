@@ -1,6 +1,7 @@
 //! A server of its own for each test, on a database of its own and a clock that moves only by hand.
 
 mod exchange;
+pub(crate) mod feed;
 pub(crate) mod issuer;
 pub(crate) mod process;
 pub(crate) mod signer;

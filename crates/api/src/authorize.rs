@@ -36,6 +36,9 @@ wire! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
         resource_names: BTreeMap<String, Label>,
+        /// Whether the answer says how long it may be kept, for who follows `/v1/invalidations`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
     }
 
     /// Many questions in one call, up to 100.
@@ -65,6 +68,19 @@ wire! {
         /// Asked by method and path: the project that it is about, by path or id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         project: Option<String>,
+        /// Asked with `keep`: how long it may be given again. Left out while nothing can be promised.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keep: Option<Box<Keep>>,
+    }
+
+    /// Until the time is over, or an event of `/v1/invalidations` with a number above `as_of` names one of the tags.
+    response struct Keep {
+        /// Every change up to this number shows in the answer.
+        as_of: i64,
+        /// From when the question was asked.
+        for_ms: u64,
+        /// What the answer rests on: in words of this service alone.
+        tags: Vec<String>,
     }
 
     /// Who asks, when the token is alive and meant for the service.

@@ -39,6 +39,8 @@ pub struct ServiceCaller {
     pub request: Uuid,
     /// Whether nothing that is kept in memory may be answered (`Cache-Control: no-cache`).
     pub fresh: bool,
+    /// As it was proven by a secret; `None`: otherwise.
+    pub(crate) kept: Option<Arc<Kept<Arc<Service>>>>,
 }
 
 /// The holder of a live job token.
@@ -111,7 +113,7 @@ impl App {
         };
         let cache = &self.cache;
         let known = cache.services.get_or_load(((id, parsed.hash), fresh), &cache.freshness, now, load).await?;
-        Ok(ServiceCaller { service: Arc::clone(&known.value), request, fresh })
+        Ok(ServiceCaller { service: Arc::clone(&known.value), request, fresh, kept: Some(known) })
     }
 
     pub async fn holder(&self, text: &str, request: Uuid) -> Result<Holder, Refusal> {

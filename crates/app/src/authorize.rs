@@ -1,6 +1,7 @@
 //! The decision endpoint: may this token do all of this to that, yes or no and why.
 
 use crate::cache::{Kept, Shelf, Weight};
+use crate::feed::Keep;
 use crate::refusal::escape;
 use crate::usage::Counted;
 use crate::{App, AskedRoute, Refusal, ServiceCaller};
@@ -31,6 +32,8 @@ pub struct Ask {
     pub resource_names: BTreeMap<String, String>,
     /// Instead of permissions: what the route demands is asked.
     pub route: Option<AskedRoute>,
+    /// Whether the asker follows the feed of invalidations, and would keep the answer.
+    pub keep: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Answer {
     loaded: Arc<Kept<Loaded>>,
     /// What the route made of the question, when it was asked by method and path.
     pub by_route: Option<Ask>,
+    /// Whether the asker may keep it, who asked for that.
+    pub keep: Option<Keep>,
     counted: Counted,
 }
 
@@ -93,8 +98,8 @@ impl App {
     ) -> Result<Bytes, Refusal> {
         let answer = self.authorize(caller, ask).await?;
         let body = render(&answer)?;
-        // What a route demands may change without any ground of a decision.
-        if answer.by_route.is_none() {
+        // What a route demands may change without any ground of a decision; and to what change it is true is told anew each time.
+        if answer.by_route.is_none() && !ask.keep {
             self.keep_decision(digest(caller, words), caller, answer, body.clone());
         }
         Ok(body)
@@ -115,6 +120,7 @@ impl App {
     }
 
     async fn decide(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
+        let as_of = if ask.keep { self.as_of(caller) } else { None };
         let by_route = self.resolve_route(caller, ask).await?;
         let ask = by_route.as_ref().unwrap_or(ask);
         let catalogue = self.catalogue_for(&ask.permissions).await?;
@@ -129,7 +135,17 @@ impl App {
         let decision = decide(&question, self.now());
         let job = loaded.value.token.as_ref().map(|known| known.info.job);
         let counted = self.counted(&question, loaded.value.target_id(), (caller.service.id, job), &decision);
-        Ok(Answer { decision, catalogue, loaded, by_route, counted })
+        let keep = match as_of {
+            Some(as_of) => {
+                // Whether two names are of one project was asked, too.
+                let paths = by_route.is_some().then_some(Ground::Paths);
+                let grounds = loaded.value.grounds().into_iter().chain(paths);
+                let until = [loaded.until, decision.grants_until].into_iter().flatten().min();
+                Some(self.may_keep(as_of, caller, grounds, until)?)
+            }
+            None => None,
+        };
+        Ok(Answer { decision, catalogue, loaded, by_route, keep, counted })
     }
 }
 

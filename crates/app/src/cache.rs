@@ -103,7 +103,7 @@ impl Cache {
 
 impl Weight for KeptAnswer {
     fn bytes(&self) -> usize {
-        self.body.as_ref().map_or(0, Bytes::len) + self.counted.bytes()
+        self.body.as_ref().map_or(0, Bytes::len) + self.counted.bytes() + size_of_val(&*self.grounds)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The instance's encryption key: what the private keys in the database are sealed under. It comes from outside of the database.
 
 use crate::{Refusal, entropy};
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -8,6 +9,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use jobpass_domain::Secret;
 use jobpass_persistence::signing_key::SealedKey;
 use std::fmt;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const LENGTH: usize = 32;
@@ -52,6 +54,13 @@ impl EncryptionKey {
         let data_key = self.decrypt(&sealed.wrapped_key, of)?;
         let data_key = EncryptionKey(Zeroizing::new(data_key.as_slice().try_into().ok()?));
         data_key.decrypt(&sealed.sealed, of)
+    }
+
+    /// A key for another use: nobody can tell one from another, nor this one from any of them.
+    pub(crate) fn derive(&self, usage: &str, of: Uuid) -> hmac::Key {
+        let parent = hmac::Key::new(hmac::HMAC_SHA256, &*self.0);
+        let derived = hmac::sign(&parent, &[usage.as_bytes(), of.as_bytes()].concat());
+        hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
     }
 
     fn cipher(&self) -> ChaCha20Poly1305 {

@@ -1,6 +1,7 @@
 //! Following what other replicas change: the change log is read a few times within the bound, and at once when a hint comes.
 //! A hint that is lost costs time, never truth.
 
+use crate::feed::Reading;
 use crate::{App, Refusal};
 use jobpass_domain::ground::Ground;
 use jobpass_persistence::change_log::{self, Hints, Position};
@@ -21,6 +22,13 @@ pub(crate) const CHANGES_KEPT: time::Duration = time::Duration::minutes(15);
 #[derive(Debug, Default)]
 pub(crate) struct Followed(AtomicI64);
 
+impl Followed {
+    /// Its number. Whatever is read from here on shows every change up to it.
+    pub(crate) fn number(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 impl App {
     /// Until told to stop.
     pub(crate) async fn follow_changes(&self, mut stop: watch::Receiver<()>) {
@@ -31,6 +39,7 @@ impl App {
             };
             // Whatever it was: what came meanwhile may have been missed.
             self.cache.freshness.distrust();
+            self.feed.lose();
             if let Err(refusal) = followed {
                 tracing::debug!(?refusal, "not following what others change");
             }
@@ -52,12 +61,16 @@ impl App {
     }
 
     async fn wait(&self, hints: &mut Hints) -> Result<(), Refusal> {
-        let bound = self.cache.freshness.bound();
-        let period = if bound.is_zero() { UNHURRIED } else { bound / PER_BOUND };
-        match tokio::time::timeout(period, hints.next()).await {
+        match tokio::time::timeout(self.reading_period(), hints.next()).await {
             Ok(hint) => Ok(hint?),
             Err(_) => Ok(()),
         }
+    }
+
+    /// The longest from one reading to the next.
+    pub(crate) fn reading_period(&self) -> Duration {
+        let bound = self.cache.freshness.bound();
+        if bound.is_zero() { UNHURRIED } else { bound / PER_BOUND }
     }
 
     /// Takes note of all that was changed up to now.
@@ -71,15 +84,21 @@ impl App {
                 continue;
             };
             let since = self.db.changes_since(known).await?;
-            match since.changes {
-                None => self.lose_everything().await?,
+            match &since.changes {
+                None => {
+                    self.feed.lose();
+                    self.lose_everything().await?;
+                }
                 Some(changes) if changes.iter().any(|(_, ground)| *ground == Ground::Everything) => {
                     self.lose_everything().await?;
                 }
-                Some(changes) => self.cache.freshness.touch(changes.into_iter().map(|(_, ground)| ground)),
+                Some(changes) => self.cache.freshness.touch(changes.iter().map(|(_, ground)| *ground)),
             }
             *position = Some(since.position);
             self.followed.0.store(since.position.number, Ordering::SeqCst);
+            let caught_up = (!since.more).then_some(read_at);
+            let changes = since.changes.unwrap_or_default();
+            self.feed.tell(Reading { changes, position: since.position, caught_up });
             if !since.more {
                 self.cache.freshness.heard(read_at);
                 return Ok(());

@@ -3,6 +3,7 @@
 
 use crate::authorize::project_asked;
 use crate::cache::Kept;
+use crate::feed::Keep;
 use crate::load::{REFUSED_FOR, job_token};
 use crate::usage::Counted;
 use crate::{App, Holder, Refusal, ServiceCaller};
@@ -24,6 +25,8 @@ pub struct Introspection<'a> {
     /// Path or id, as it was asked.
     pub project: Option<&'a str>,
     pub permissions: &'a [String],
+    /// Whether the asker follows the feed of invalidations, and would keep the answer.
+    pub keep: bool,
 }
 
 /// A live token that is meant for the asking service.
@@ -37,12 +40,15 @@ pub struct Active<'a> {
     pub asked_permission: bool,
 }
 
-/// An answer about a live token. Its body is rendered once, and may be given many times.
+/// An answer. Its body is rendered once, and may be given many times.
 #[derive(Debug)]
 pub struct Introspected {
-    pub body: Bytes,
+    /// `None`: not active, for whatever reason.
+    pub body: Option<Bytes>,
     /// Until when the answer may be relied on: the one claim that differs each time it is given.
     pub rely_until: OffsetDateTime,
+    /// Whether the asker may keep it, who asked for that.
+    pub keep: Option<Keep>,
 }
 
 /// A finished answer.
@@ -51,16 +57,19 @@ pub(crate) struct KeptAnswer {
     /// `None`: not active.
     pub(crate) body: Option<Bytes>,
     pub(crate) counted: Counted,
+    /// What it rests on, for whoever would keep it.
+    pub(crate) grounds: Box<[Ground]>,
 }
 
 impl App {
-    /// `None`: not active, for whatever reason. `render`: the body, without the end of what it says.
+    /// `render`: the body of what is active, without the end of what it says.
     pub async fn introspect(
         &self,
         caller: &ServiceCaller,
         asked: &Introspection<'_>,
         render: impl Fn(&Active<'_>) -> Result<Bytes, Refusal>,
-    ) -> Result<Option<Introspected>, Refusal> {
+    ) -> Result<Introspected, Refusal> {
+        let as_of = if asked.keep { self.as_of(caller) } else { None };
         let own = project_asked(caller, asked.project)?;
         let catalogue = self.catalogue_for(asked.permissions).await?;
         let permissions = catalogue
@@ -72,10 +81,11 @@ impl App {
             None => self.answer(caller, asked, (own.as_deref(), permissions), key, render).await?,
         };
         self.count(&answer.value.counted);
-        let Some(body) = &answer.value.body else { return Ok(None) };
+        let keep = |as_of| self.may_keep(as_of, caller, answer.value.grounds.iter().copied(), answer.until);
+        let keep = as_of.map(keep).transpose()?;
         let answer_until = self.now() + Duration::seconds(caller.service.answer_seconds.into());
         let rely_until = answer.until.map_or(answer_until, |until| until.min(answer_until));
-        Ok(Some(Introspected { body: body.clone(), rely_until }))
+        Ok(Introspected { body: answer.value.body.clone(), rely_until, keep })
     }
 
     fn kept_answer(&self, key: &[u8; 32], fresh: bool) -> Option<Arc<Kept<KeptAnswer>>> {
@@ -118,7 +128,8 @@ impl App {
         };
         let is_active = body.is_some();
         let until = if is_active { decision_until } else { Some(now + REFUSED_FOR) };
-        let answer = loaded.derive(KeptAnswer { body, counted }, [Ground::Service(caller.service.id)], until);
+        let grounds = if asked.keep { loaded.value.grounds().into() } else { Box::default() };
+        let answer = loaded.derive(KeptAnswer { body, counted, grounds }, [Ground::Service(caller.service.id)], until);
         Ok(self.keep(key, Arc::new(answer), is_active))
     }
 
@@ -154,6 +165,7 @@ impl App {
 fn digest(caller: &ServiceCaller, asked: &Introspection<'_>) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(caller.service.id.0.as_bytes());
+    hash.update([u8::from(asked.keep)]);
     let texts =
         [Some(asked.token), asked.project].into_iter().chain(asked.permissions.iter().map(|one| Some(one.as_str())));
     for text in texts {

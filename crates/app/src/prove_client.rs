@@ -60,7 +60,7 @@ impl App {
         let service = service::find(self.db.read(), id).await?.filter(|service| !service.paused);
         let service = service.ok_or(Refusal::BadCredential)?;
         self.take_proof(signed, (&name, owner), issuer, request).await?;
-        Ok(ServiceCaller { service: Arc::new(service), request, fresh })
+        Ok(ServiceCaller { service: Arc::new(service), request, fresh, kept: None })
     }
 
     /// Which key of this client signed it. One that is not there has no key, as many others; that is found out by as much work, before

@@ -56,6 +56,9 @@ pub enum Conflict {
         limit: i64,
     },
     TwoLiveSecrets,
+    TooManyStreams {
+        limit: usize,
+    },
     TooManyAccessTokens {
         limit: i64,
     },

@@ -41,7 +41,7 @@ impl App {
         if !holder.token.is_meant_for(service.audience.as_deref(), service.audience_required) {
             return Err(Refusal::BadCredential);
         }
-        let asker = ServiceCaller { service: Arc::new(service), request: holder.request, fresh: false };
+        let asker = ServiceCaller { service: Arc::new(service), request: holder.request, fresh: false, kept: None };
         let mut granted = Vec::with_capacity(scopes.len());
         for scope in scopes {
             let actions = self.registry_actions(&asker, token, &scope).await?;
@@ -91,6 +91,7 @@ impl App {
             resource_name: name.filter(|name| !name.is_empty()).map(str::to_owned),
             resource_names: BTreeMap::new(),
             route: None,
+            keep: false,
         };
         let answer = match self.authorize(asker, &ask).await {
             Ok(answer) => answer,

@@ -34,7 +34,15 @@ impl App {
         let permissions = catalogue.expand(demanded);
         let (resource_name, resource_names) = names(ask, &matched, demanded, &catalogue)?;
         let token = Secret::new(ask.token.expose().to_owned());
-        Ok(Some(Ask { token, project, permissions, resource_name, resource_names, route: ask.route.clone() }))
+        Ok(Some(Ask {
+            token,
+            project,
+            permissions,
+            resource_name,
+            resource_names,
+            route: ask.route.clone(),
+            keep: ask.keep,
+        }))
     }
 
     /// The project named by the call, the path and the service's registration, which must be one.

@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::clock::{TOLERANCE, machine_now};
 use crate::define_routes::CompiledTables;
+use crate::feed::Feed;
 use crate::finish::Finishes;
 use crate::follow::Followed;
 use crate::issuer_keys::IssuerKeys;
@@ -99,6 +100,7 @@ pub struct App {
     pub(crate) cache: Cache,
     pub(crate) loading: Loading,
     pub(crate) followed: Followed,
+    pub(crate) feed: Feed,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
     pub(crate) registry_authority: RwLock<Option<Arc<Authority>>>,
@@ -131,6 +133,7 @@ impl App {
             cache,
             loading: Loading::default(),
             followed: Followed::default(),
+            feed: Feed::default(),
             issuer_keys,
             keys: Keys::default(),
             registry_authority: RwLock::default(),
@@ -307,6 +310,11 @@ impl App {
         };
         *self.health.write().unwrap_or_else(PoisonError::into_inner) = health;
         answer.map(drop).map_err(Refusal::from)
+    }
+
+    /// What would never end by itself ends, so that the rest can.
+    pub fn end_streams(&self) {
+        self.feed.stop();
     }
 
     /// The last thing: writes what was counted since the last time.

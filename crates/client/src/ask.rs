@@ -49,6 +49,7 @@ impl Ask {
             path: None,
             resource_name: self.resource_name.clone(),
             resource_names: BTreeMap::new(),
+            keep: false,
         }
     }
 }

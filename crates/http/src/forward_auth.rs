@@ -9,6 +9,7 @@ mod reply;
 pub(crate) use reply::{is_here, only_verdicts};
 
 use crate::problem::Denied;
+use crate::render::{self, KEEP};
 use crate::server::{Api, Server};
 use asked::asked;
 use axum::response::{IntoResponse, Response};
@@ -97,10 +98,15 @@ async fn decided(api: &Server, gateway: &Gateway, parts: &Parts) -> Result<Respo
         resource_name: None,
         resource_names: BTreeMap::new(),
         route,
+        keep: parts.headers.get(KEEP).is_some_and(|value| value == "true"),
     };
     let answer = api.app.authorize(&gateway.0, &ask).await?;
     let own = gateway.0.service.project_path.as_deref();
-    Ok(told(&answer, &ask, (set, own), presented))
+    let mut told = told(&answer, &ask, (set, own), presented);
+    if let Some(keep) = answer.keep.as_ref().and_then(render::keep_header) {
+        told.headers_mut().insert(KEEP, keep);
+    }
+    Ok(told)
 }
 
 fn told(answer: &Answer, ask: &Ask, (set, own): (&ForwardAuth, Option<&str>), presented: bool) -> Response {

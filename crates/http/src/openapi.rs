@@ -2,7 +2,7 @@
 //! here once: parameters of paths, who may call, and the shape of errors.
 
 use crate::router::operations;
-use jobpass_api::{DryRun, NewRouteTable, OAuthError, Problem};
+use jobpass_api::{DryRun, FeedOpened, FeedTold, NewRouteTable, OAuthError, Problem};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{
@@ -17,7 +17,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, Ref, RefOr, Required, R
         description = "A token for each CI job that opens only what maintainers granted to it, and dies with the job.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(DryRun, NewRouteTable, Problem, OAuthError))
+    components(schemas(DryRun, FeedOpened, FeedTold, NewRouteTable, Problem, OAuthError))
 )]
 pub(crate) struct ApiDoc;
 
@@ -178,7 +178,7 @@ fn add_security(operation: &mut Operation, path: &str) {
         | "oauth_token" => return,
         "job_token_mint" | "job_heartbeat" | "job_finish" | "pipeline_finish" => &["runner"],
         "job_token_narrow" | "job_token_self" | "job_token_give_up" | "oauth_registry_token" => &["job"],
-        "authorize" | "oauth_introspect" => &["service"],
+        "authorize" | "invalidation_follow" | "oauth_introspect" => &["service"],
         "oauth_revoke" => &["runner", "job"],
         "forward_auth" => &["gateway"],
         _ if path.starts_with("/v1/") => &["user"],

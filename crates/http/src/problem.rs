@@ -166,6 +166,8 @@ fn conflict_row(conflict: &Conflict) -> Row {
         }
         Conflict::TwoLiveSecrets => row("two_live_secrets", "There are two live secrets already")
             .detail("delete the one that is no longer used first"),
+        Conflict::TooManyStreams { limit } => row("too_many_streams", "The service has too many streams open")
+            .detail(format!("at most {limit} on one replica")),
         Conflict::TooManyTrustRules { limit } => {
             row("too_many_trust_rules", "The project has too many trust rules").detail(format!("at most {limit}"))
         }

@@ -12,8 +12,9 @@ use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
-    group::*, health::*, instance::*, job::*, job_token::*, member::*, project::*, registry_authority::*,
-    route_table::*, runner::*, secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    group::*, health::*, instance::*, invalidation::*, job::*, job_token::*, member::*, project::*,
+    registry_authority::*, route_table::*, runner::*, secret::*, service::*, signing_key::*, suggestion::*,
+    trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -101,6 +102,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         // decisions
         .routes(routes!(project_explain))
         .routes(routes!(authorize))
+        .routes(routes!(invalidation_follow))
         .routes(routes!(oauth_introspect))
         .routes(routes!(oauth_revoke))
         .routes(routes!(oauth_token))

@@ -127,6 +127,7 @@ impl Running {
     pub async fn stop(self) {
         let Running { app, opened, handle, mut server, stop_tasks, mut tasks, .. } = self;
         handle.graceful_shutdown(Some(DRAIN));
+        app.end_streams();
         // It keeps to that by itself; here only whatever might not.
         if tokio::time::timeout(DRAIN + Duration::from_secs(1), &mut server).await.is_err() {
             server.abort();

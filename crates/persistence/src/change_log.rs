@@ -4,7 +4,8 @@
 use crate::{Db, Result};
 use jobpass_domain::ground::Ground;
 use sqlx::postgres::PgListener;
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::fmt;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +19,21 @@ const AT_ONCE: i64 = 1_000;
 pub struct Position {
     pub number: i64,
     mark: Uuid,
+}
+
+/// Its number, and its mark.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.number, self.mark.simple())
+    }
+}
+
+impl Position {
+    /// As it is displayed.
+    pub fn parse(text: &str) -> Option<Position> {
+        let (number, mark) = text.split_once('-')?;
+        Some(Position { number: number.parse().ok()?, mark: Uuid::try_parse(mark).ok()? })
+    }
 }
 
 /// What came after a position.
@@ -44,30 +60,35 @@ pub async fn end(db: impl PgExecutor<'_>) -> Result<Position> {
     Ok(Position { number: row.number, mark: row.mark })
 }
 
+/// What was changed since. The row at the position itself is read again: that it is still there shows that nothing was missed.
+pub async fn since(db: &PgPool, position: Position) -> Result<Since> {
+    let rows = sqlx::query!(
+        "select number, mark, kind, subject from changes where number >= $1 order by number limit $2",
+        position.number,
+        AT_ONCE
+    );
+    let mut rows = rows.fetch_all(db).await?.into_iter();
+    if rows.next().is_none_or(|row| row.number != position.number || row.mark != position.mark) {
+        return Ok(Since { changes: None, position: end(db).await?, more: false });
+    }
+    let mut since = Since { changes: None, position, more: false };
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.number != since.position.number + 1 {
+            return Ok(Since { changes: None, position: end(db).await?, more: false });
+        }
+        since.position = Position { number: row.number, mark: row.mark };
+        changes.push((row.number, Ground::read(&row.kind, row.subject)));
+    }
+    since.more = changes.len() + 1 >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+    since.changes = Some(changes);
+    Ok(since)
+}
+
 impl Db {
-    /// What was changed since. The row at the position itself is read again: that it is still there shows that nothing was missed.
+    /// [`since`], by a connection that no request takes.
     pub async fn changes_since(&self, position: Position) -> Result<Since> {
-        let rows = sqlx::query!(
-            "select number, mark, kind, subject from changes where number >= $1 order by number limit $2",
-            position.number,
-            AT_ONCE
-        );
-        let mut rows = rows.fetch_all(self.control()).await?.into_iter();
-        if rows.next().is_none_or(|row| row.number != position.number || row.mark != position.mark) {
-            return Ok(Since { changes: None, position: end(self.control()).await?, more: false });
-        }
-        let mut since = Since { changes: None, position, more: false };
-        let mut changes = Vec::with_capacity(rows.len());
-        for row in rows {
-            if row.number != since.position.number + 1 {
-                return Ok(Since { changes: None, position: end(self.control()).await?, more: false });
-            }
-            since.position = Position { number: row.number, mark: row.mark };
-            changes.push((row.number, Ground::read(&row.kind, row.subject)));
-        }
-        since.more = changes.len() + 1 >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
-        since.changes = Some(changes);
-        Ok(since)
+        since(self.control(), position).await
     }
 
     /// Hints that there is something to read. They may get lost: they spare waiting, and no more.

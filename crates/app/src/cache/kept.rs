@@ -60,7 +60,8 @@ impl<V> Kept<V> {
         self.ticket
     }
 
-    fn holds(&self, freshness: &Freshness, now: OffsetDateTime) -> bool {
+    /// Whether it may be given now.
+    pub(crate) fn holds(&self, freshness: &Freshness, now: OffsetDateTime) -> bool {
         self.until.is_none_or(|until| now < until) && freshness.is_untouched(self.ticket, &self.grounds)
     }
 }

@@ -4,7 +4,7 @@ use super::OAuthDenied;
 use super::client::proof;
 use super::form::Form;
 use crate::extract::wants_fresh;
-use crate::render;
+use crate::render::{self, KEEP};
 use crate::server::Api;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +30,8 @@ pub(crate) struct IntrospectionForm {
     project: Option<String>,
     /// Permissions asked for, separated by spaces: recorded as usage.
     permission: Option<String>,
+    /// `true`: the header `Jobpass-Keep` says how long the answer may be kept, for who follows `/v1/invalidations`.
+    keep: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
     client_assertion_type: Option<String>,
@@ -50,13 +52,16 @@ pub(crate) async fn oauth_introspect(api: Api, request: Request) -> Result<Respo
     if project.is_some_and(|project| Label::parse(project).is_err()) {
         return Err(OAuthDenied::invalid_request("project is no path and no id"));
     }
-    let asked = Asked { token, project, permissions: &form.words("permission") };
+    let keep = form.get("keep") == Some("true");
+    let asked = Asked { token, project, permissions: &form.words("permission"), keep };
     let answer = api.app.introspect(&service, &asked, |active| body(active, &service, &api.config.issuer)).await?;
-    let body = match answer {
-        Some(Introspected { body, rely_until }) => reliable_until(&body, rely_until),
-        None => Bytes::from_static(br#"{"active":false}"#),
-    };
-    Ok(([(PRAGMA, "no-cache"), (CONTENT_TYPE, "application/json")], body).into_response())
+    let Introspected { body, rely_until, keep } = answer;
+    let body = body.map_or(Bytes::from_static(br#"{"active":false}"#), |body| reliable_until(&body, rely_until));
+    let mut response = ([(PRAGMA, "no-cache"), (CONTENT_TYPE, "application/json")], body).into_response();
+    if let Some(keep) = keep.as_ref().and_then(render::keep_header) {
+        response.headers_mut().insert(KEEP, keep);
+    }
+    Ok(response)
 }
 
 /// How every answer about a live token begins; the ten digits of `exp` follow.

@@ -1,7 +1,8 @@
 //! Job tokens, jobs, and what services are told about them.
 
+use http::{HeaderName, HeaderValue};
 use jobpass_api as api;
-use jobpass_app::{Answer, JobView, Minted};
+use jobpass_app::{Answer, JobView, Keep, Minted};
 use jobpass_domain::Reason;
 use jobpass_domain::authorization_detail::ShownDetail;
 use jobpass_domain::catalogue::Catalogue;
@@ -10,6 +11,7 @@ use jobpass_domain::job::JobState;
 use jobpass_domain::job_token::TokenInfo;
 use jobpass_domain::permission::PermissionSet;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The type of our authorization details (RFC 9396, section 2).
 const JOBPASS_PROJECT: &str = "jobpass_project";
@@ -94,7 +96,7 @@ pub(crate) fn reasons(decision: &Decision, catalogue: &Catalogue) -> Vec<api::Mi
 }
 
 pub(crate) fn decision(answer: &Answer) -> api::Decision {
-    let Answer { decision, catalogue, by_route, .. } = answer;
+    let Answer { decision, catalogue, by_route, keep, .. } = answer;
     let subject = answer.subject();
     api::Decision {
         allowed: decision.allowed,
@@ -106,7 +108,26 @@ pub(crate) fn decision(answer: &Answer) -> api::Decision {
         subject: subject.as_ref().map(|info| Box::new(self::subject(info))),
         permissions: by_route.as_ref().map(|asked| asked.permissions.clone()),
         project: by_route.as_ref().and_then(|asked| asked.project.clone()),
+        keep: keep.as_ref().map(|keep| Box::new(self::keep(keep))),
     }
+}
+
+fn keep(keep: &Keep) -> api::Keep {
+    api::Keep { as_of: keep.as_of, for_ms: milliseconds(keep.time), tags: keep.tags.clone() }
+}
+
+/// Asks for it, and tells it, where the body has no place for it.
+pub(crate) const KEEP: HeaderName = HeaderName::from_static("jobpass-keep");
+
+/// The same as a header (RFC 9651).
+pub(crate) fn keep_header(keep: &Keep) -> Option<HeaderValue> {
+    let api::Keep { as_of, for_ms, tags } = self::keep(keep);
+    let tags: Vec<String> = tags.iter().map(|tag| format!("\"{tag}\"")).collect();
+    HeaderValue::try_from(format!("as-of={as_of}, for-ms={for_ms}, tags=({})", tags.join(" "))).ok()
+}
+
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn subject(info: &TokenInfo) -> api::Subject {

@@ -112,6 +112,7 @@ async fn one(api: &Server, by: &ServiceCaller, words: &[u8], question: Question)
         route,
         resource_name: question.resource_name.map(String::from),
         resource_names: question.resource_names.into_iter().map(|(resource, name)| (resource, name.into())).collect(),
+        keep: question.keep,
     };
     api.app.authorize_in_words(by, words, &ask, |answer| rendered(&render::decision(answer))).await
 }

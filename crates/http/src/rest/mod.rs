@@ -11,6 +11,7 @@ pub(crate) mod grant;
 pub(crate) mod group;
 pub(crate) mod health;
 pub(crate) mod instance;
+pub(crate) mod invalidation;
 pub(crate) mod job;
 pub(crate) mod job_token;
 pub(crate) mod member;
