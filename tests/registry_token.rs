@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use time::Duration;
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -299,8 +300,11 @@ async fn a_leaked_authority_is_replaced_at_once_on_every_replica() {
     assert_eq!((found.len(), &found[0]["reason"]), (1, &json!("a backup was stolen")));
     let fingerprint = |pem: &str| {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
-        let bytes = digest(&SHA256, &der);
-        json!({ "sha256_fingerprint": bytes.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<String>() })
+        let mut hex = String::new();
+        for byte in digest(&SHA256, &der).as_ref() {
+            write!(hex, "{byte:02X}").unwrap();
+        }
+        json!({ "sha256_fingerprint": hex })
     };
     assert_eq!((&found[0]["before"], &found[0]["after"]), (&fingerprint(&leaked), &fingerprint(&replaced)));
 }

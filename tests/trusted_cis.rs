@@ -292,93 +292,93 @@ async fn rfc7523_3_an_assertion_is_taken_until_its_end_and_a_minute() {
 
 // ── RFC 6749: beside a client's authentication ───────────────────────────────────────────────────────
 
-/// Every way in which the service and the runner of a world authenticate: a credential for the header, and what is in the form.
-fn authentications(trusting: &Trusting, signers: [&Signer; 2]) -> Vec<(Option<String>, Vec<(&'static str, String)>)> {
-    let World { service, runner, runner_id, server, .. } = &trusting.world;
-    let clients = [(&service.0, &service.1, signers[0]), (runner_id, runner, signers[1])];
-    let ways = clients.into_iter().flat_map(|(id, secret, signer)| {
-        let named = || vec![("client_id", id.clone())];
-        let basic = Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
-        let bearer = Some(format!("Bearer {secret}"));
-        let signed = |mut form: Vec<(&'static str, String)>| {
-            let assertion = signer.sign(&private_key_jwt::claims(server, id, json!({ "aud": OURS })));
-            form.extend([("client_assertion_type", ASSERTION.to_owned()), ("client_assertion", assertion)]);
-            (None, form)
-        };
-        [
-            (basic.clone(), vec![]),
-            (basic, named()),
-            (None, [named(), vec![("client_secret", secret.clone())]].concat()),
-            signed(vec![]),
-            signed(named()),
-            (bearer.clone(), vec![]),
-            (bearer, named()),
-        ]
-    });
-    ways.collect()
+/// How a client authenticates: by a header, or by what is in the form.
+#[derive(Debug)]
+struct Way {
+    authorization: Option<String>,
+    form: Vec<(&'static str, String)>,
 }
 
-/// By token exchange, or as the assertion of a grant.
-async fn present_beside(
-    server: &Server,
-    token: &str,
-    exchanged: bool,
-    authorization: Option<&String>,
-    more: &[(&str, String)],
-) -> Reply {
-    let grant = if exchanged {
-        vec![("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", ID_TOKEN)]
-    } else {
-        vec![("grant_type", JWT_BEARER), ("assertion", token)]
+/// All that a client has, with and without `client_id` where either will do.
+fn ways(server: &Server, id: &str, secret: &str, signer: &Signer) -> [Way; 7] {
+    let way =
+        |authorization: Option<String>, form: &[&[(&'static str, String)]]| Way { authorization, form: form.concat() };
+    let basic = || Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+    let bearer = || Some(format!("Bearer {secret}"));
+    let named = [("client_id", id.to_owned())];
+    let signed = || {
+        let assertion = signer.sign(&private_key_jwt::claims(server, id, json!({ "aud": OURS })));
+        [("client_assertion_type", ASSERTION.to_owned()), ("client_assertion", assertion)]
     };
-    let more = more.iter().map(|(name, value)| (*name, value.as_str()));
-    let form: Vec<_> = grant.into_iter().chain(more).collect();
+    [
+        way(basic(), &[]),
+        way(basic(), &[&named]),
+        way(None, &[&named, &[("client_secret", secret.to_owned())]]),
+        way(None, &[&signed()]),
+        way(None, &[&signed(), &named]),
+        way(bearer(), &[]),
+        way(bearer(), &[&named]),
+    ]
+}
+
+/// An ID token as either grant takes it.
+fn grants(token: &str) -> [Vec<(&'static str, String)>; 2] {
+    let form =
+        |pairs: &[(&'static str, &str)]| pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    [
+        form(&[("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", ID_TOKEN)]),
+        form(&[("grant_type", JWT_BEARER), ("assertion", token)]),
+    ]
+}
+
+async fn present(server: &Server, grant: &[(&str, String)], way: &Way, project: Option<&str>) -> Reply {
+    let project = project.map(|project| ("project", project.to_owned()));
+    let form: Vec<_> = grant.iter().chain(&way.form).chain(&project).collect();
     let request = server.http.post(format!("{}{TOKEN}", server.url)).form(&form);
-    send(authorization.into_iter().fold(request, |request, value| request.header("authorization", value))).await
+    send(way.authorization.iter().fold(request, |request, value| request.header("authorization", value))).await
 }
 
 #[tokio::test]
 async fn rfc6749_2_3_a_client_that_authenticates_is_no_trust_rule() {
     let trusting = Trusting::new().await;
-    let world = &trusting.world;
-    let signers = [Signer::new(Algorithm::ES256, "service"), Signer::new(Algorithm::RS256, "runner")];
-    private_key_jwt::register(world, &format!("services/{}", world.service.0), &[&signers[0]]).await;
-    private_key_jwt::register(world, &format!("runners/{}", world.runner_id), &[&signers[1]]).await;
+    let World { server, service, runner, runner_id, .. } = &trusting.world;
+    let (by_service, by_runner) = (Signer::new(Algorithm::ES256, "one"), Signer::new(Algorithm::RS256, "one"));
+    private_key_jwt::register(&trusting.world, &format!("services/{}", service.0), &[&by_service]).await;
+    private_key_jwt::register(&trusting.world, &format!("runners/{runner_id}"), &[&by_runner]).await;
     let mut jti = 0;
-    for exchanged in [true, false] {
-        let (ways, again) =
-            (authentications(&trusting, signers.each_ref()), authentications(&trusting, signers.each_ref()));
-        assert_eq!(ways.len(), 14);
-        for ((authorization, mut form), (_, alone)) in ways.into_iter().zip(again) {
-            jti += 1;
-            let token = trusting.issuer.token(&jti.to_string(), json!({ "check_run_id": jti.to_string() }));
-            let present = async |form: &[(&'static str, String)]| {
-                present_beside(&world.server, &token, exchanged, authorization.as_ref(), form).await
-            };
-            refused(present(&alone).await, "invalid_request", "project is missing");
-            form.push(("project", "acme/web".to_owned()));
-            let taken = present(&form).await.expect(200).text_at("/access_token");
-            let seen = world.introspect(&taken, &[]).await.expect(200).json;
-            assert_eq!(seen["client_id"], json!(trusting.rule), "{authorization:?} {form:?}");
+    for (id, secret, signer) in [(&service.0, &service.1, &by_service), (runner_id, runner, &by_runner)] {
+        for grant in 0..2 {
+            for (way, again) in ways(server, id, secret, signer).into_iter().zip(ways(server, id, secret, signer)) {
+                jti += 1;
+                let change = json!({ "check_run_id": jti.to_string() });
+                let grant = &grants(&trusting.issuer.token(&jti.to_string(), change))[grant];
+                let reply = present(server, grant, &way, None).await;
+                refused(reply, "invalid_request", "project is missing");
+                let reply = present(server, grant, &again, Some("acme/web")).await.expect(200);
+                let seen = trusting.world.introspect(&reply.text_at("/access_token"), &[]).await.expect(200).json;
+                assert_eq!(seen["client_id"], json!(trusting.rule), "{again:?}");
+            }
         }
     }
+    assert_eq!(jti, 28);
 }
 
 #[tokio::test]
 async fn rfc6749_3_2_1_beside_a_proof_client_id_is_the_clients_own() {
     let trusting = Trusting::new().await;
-    let world = &trusting.world;
-    let token = trusting.issuer.token("a", json!({}));
-    let form = [("project", "acme/web".to_owned()), ("client_id", trusting.rule.clone())];
-    for exchanged in [true, false] {
-        for secret in [&world.service.1, &world.runner] {
-            let bearer = format!("Bearer {secret}");
-            let reply = present_beside(&world.server, &token, exchanged, Some(&bearer), &form).await;
+    let World { server, service, runner, .. } = &trusting.world;
+    let named = || vec![("client_id", trusting.rule.clone())];
+    let grants = grants(&trusting.issuer.token("a", json!({})));
+    for grant in &grants {
+        for secret in [&service.1, runner] {
+            let way = Way { authorization: Some(format!("Bearer {secret}")), form: named() };
+            let reply = present(server, grant, &way, Some("acme/web")).await;
             refused(reply, "invalid_request", "not the client that authenticates");
         }
     }
     assert_eq!(trusting.counts().await, (0, 0, 0, 0));
-    present_beside(&world.server, &token, true, None, &form).await.expect(200);
+    let alone = Way { authorization: None, form: named() };
+    present(server, &grants[0], &alone, Some("acme/web")).await.expect(200);
 }
 
 // ── Once ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ use rcgen::{
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -200,6 +201,9 @@ impl App {
 
 /// By which an operator tells certificates apart, as `openssl x509 -fingerprint -sha256` shows it but for its colons.
 fn fingerprint(authority: &StoredAuthority) -> String {
-    let hex = Sha256::digest(&authority.certificate).iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    let hex = Sha256::digest(&authority.certificate).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    });
     json!({ "sha256_fingerprint": hex }).to_string()
 }
