@@ -45,6 +45,9 @@ pub struct Target {
     pub ceilings: Vec<Ceiling>,
 }
 
+/// As many grants for one source as most targets have, if not fewer: for these, room is made once.
+const USUAL_GRANTS: usize = 16;
+
 /// What decides for a project that does not exist: a private one on which nothing was ever written.
 static NOWHERE: Target =
     Target { visibility: Visibility::Private, mode: Mode::Enforced, grants: Grants::NONE, ceilings: vec![] };
@@ -223,13 +226,14 @@ impl<'a> Held<'a> {
             at_stake: if question.asked.is_empty() { left } else { left.intersect(question.asked) },
             ..Held::default()
         };
-        let for_this_source =
-            || target.grants.of(token.project, &token.chain).map(|grant| Weighed::by(grant, token, role, now));
-        for weighed in for_this_source() {
-            held.add(&weighed, question);
+        let mut weighed = Vec::with_capacity(USUAL_GRANTS);
+        weighed.extend(target.grants.of(token.project, &token.chain).map(|grant| Weighed::by(grant, token, role, now)));
+        for grant in &weighed {
+            held.add(grant, question);
         }
         if !held.gives(question.asked) {
-            held.misses = for_this_source().filter(Weighed::is_miss).collect();
+            weighed.retain(Weighed::is_miss);
+            held.misses = weighed;
         }
         let Held { free, left, .. } = held;
         held.selected.retain_mut(|selected| {
