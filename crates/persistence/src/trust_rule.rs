@@ -1,13 +1,13 @@
 //! Trust rules.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::claims::ClaimPatterns;
 use jobpass_domain::ids::{ProjectId, TrustRuleId};
 use jobpass_domain::text::{HttpsUrl, Label};
 use jobpass_domain::trust_rule::{Ci, MAX_TRUST_RULES, Terms, TrustRule};
+use sqlx::PgExecutor;
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: TrustRuleId) -> Result<Option<Tru
 }
 
 /// Those of a project that name this issuer, oldest first.
-pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<Vec<TrustRule>> {
+pub async fn of_issuer(db: &Reads, project: ProjectId, issuer: &str) -> Result<Vec<TrustRule>> {
     sqlx::query_as!(
         Row,
         r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
@@ -134,7 +134,7 @@ pub async fn lock_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
 }
 
 /// Oldest first.
-pub async fn list(db: &PgPool, project: ProjectId, after: Option<Uuid>, limit: i64) -> Result<Vec<TrustRule>> {
+pub async fn list(db: &Reads, project: ProjectId, after: Option<Uuid>, limit: i64) -> Result<Vec<TrustRule>> {
     sqlx::query_as!(
         Row,
         r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,

@@ -1,6 +1,7 @@
 //! A shelf of what is kept: bounded in bytes, and each thing on it with what it rests on and until when it holds.
 
 use super::freshness::{Freshness, Slot, Ticket, slot};
+use crate::gather::{PATIENCE, Unanswered};
 use jobpass_domain::ground::Ground;
 use metrics::Counter;
 use quick_cache::Weighter;
@@ -8,6 +9,7 @@ use quick_cache::sync::Cache;
 use std::hash::Hash;
 use std::sync::Arc;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 /// What a thing takes beside its key and what it rests on.
 const OVERHEAD: usize = 160;
@@ -116,8 +118,8 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
         self.things.remove(key);
     }
 
-    /// What is kept there, or else what is loaded, which is then kept. `fresh`: loaded either way.
-    pub(crate) async fn get_or_load<E>(
+    /// What is kept there, or else what is loaded within a while, which is then kept. `fresh`: loaded either way.
+    pub(crate) async fn get_or_load<E: From<Unanswered>>(
         &self,
         (key, fresh): (K, bool),
         freshness: &Freshness,
@@ -127,7 +129,8 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
         if !fresh && let Some(kept) = self.get(&key, freshness, now) {
             return Ok(kept);
         }
-        let loaded = Arc::new(load(freshness.ticket()).await?);
+        let loaded = timeout(PATIENCE, load(freshness.ticket())).await.map_err(|_| Unanswered::Late)??;
+        let loaded = Arc::new(loaded);
         self.put(key, Arc::clone(&loaded), freshness, now);
         Ok(loaded)
     }
