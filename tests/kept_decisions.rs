@@ -45,7 +45,7 @@ impl Keeping {
     }
 
     /// Allowed without a question to the server.
-    async fn from_memory(&self) -> bool {
+    async fn answers_from_memory(&self) -> bool {
         let asked = self.wire.questions();
         self.is_allowed().await == Some(true) && self.wire.questions() == asked
     }
@@ -58,7 +58,7 @@ impl Keeping {
 
     /// Nothing is kept before the feed is up.
     async fn until_kept(&self) {
-        within_the_bound("kept", async || self.from_memory().await).await;
+        within_the_bound("kept", async || self.answers_from_memory().await).await;
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_refusal_is_over_once_a_grant_is_told() {
 async fn a_feed_that_breaks_off_takes_all_along() {
     let keeping = Keeping::new().await;
     keeping.wire.break_off();
-    within_the_bound("asked again", async || !keeping.from_memory().await).await;
+    within_the_bound("asked again", async || !keeping.answers_from_memory().await).await;
     keeping.until_kept().await;
 }
 
