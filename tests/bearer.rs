@@ -1,6 +1,6 @@
 //! Bearer credentials at the REST API (RFC 6750), and the problem details (RFC 9457) that it answers.
 
-use crate::support::{Reply, World, send};
+use crate::support::{Reply, Wire, World, send};
 use serde_json::{Value, json};
 use time::Duration;
 
@@ -193,6 +193,15 @@ async fn rfc9457_5_a_problem_tells_nothing_of_the_inside() {
     let mut keys: Vec<_> = reply.json.as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["code", "request_id", "status", "title", "type"]);
+
+    // Nor when something is wrong there.
+    let (server, wire) = Wire::before_a_server().await;
+    wire.cut().await;
+    let reply = assert_problem(server.get(hostile, &server.admin).await, 503, "unavailable");
+    let text = reply.text.to_lowercase();
+    for inside in ["postgres", "sql", "pool", "connect", "socket", "127.0.0.1", "select", ".rs", "refused", "/tmp"] {
+        assert!(!text.contains(inside), "{inside}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn until_kept(server: &Server, world: &World, token: &str) {
 }
 
 /// Asks until the answer is such, for as long as it may take.
-async fn within_the_bound(what: &str, ask: impl AsyncFn() -> bool) {
+pub(crate) async fn within_the_bound(what: &str, ask: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !ask().await {
         assert!(begun.elapsed() < BOUND, "{what}: not after {BOUND:?}");

@@ -249,6 +249,7 @@ async fn call_of(operation: &str, make: &Maker<'_>) -> Option<Call> {
 
         "signing_keys_read" => call("/v1/signing-keys"),
         "signing_keys_rotate" => call("/v1/signing-keys/rotate").json(json!({ "algorithm": "ES256" })),
+        "registry_authority_replace" => call("/v1/registry-authority/replace").json(json!({})),
         "signing_key_revoke" => call(format!("/v1/signing-keys/{}/revoke", make.signing_key().await)).json(json!({})),
         "trust_rule_list" => call(format!("{web}/trust-rules")),
         "trust_rule_create" => call(format!("{web}/trust-rules")).json(new_trust_rule()),

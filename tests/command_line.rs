@@ -278,6 +278,9 @@ async fn keys_are_looked_at_and_replaced_from_the_command_line() {
     let kid = waiting[0].split_whitespace().next().unwrap();
     let revoked = lines(run(&["revoke", kid]).await.unwrap());
     assert!(revoked.iter().any(|line| line.starts_with(kid) && line.contains("revoked at")), "{revoked:?}");
+    let replaced = lines(run(&["replace-authority", "--reason", "leaked"]).await.unwrap());
+    let pem = server.call("GET", "/oauth/registry-authority.pem", None, None).await.expect(200).text;
+    assert_eq!(replaced, pem.lines().collect::<Vec<_>>(), "what every registry is given is all that is printed");
     let unknown = run(&["revoke", "no-such-key"]).await.unwrap();
     assert_eq!(unknown.status.code(), Some(1));
     assert_eq!(

@@ -61,7 +61,7 @@ impl Target {
 }
 
 /// Every text in which a library might take a public key for a shared secret.
-fn forms(signer: &Signer) -> Vec<Vec<u8>> {
+pub(crate) fn forms(signer: &Signer) -> Vec<Vec<u8>> {
     let lines: Vec<_> = STANDARD.encode(&signer.public).into_bytes().chunks(64).map(<[u8]>::to_vec).collect();
     let pem = format!(
         "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",

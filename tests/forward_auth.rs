@@ -520,6 +520,7 @@ async fn a_path_that_can_be_read_in_two_ways_is_refused() {
         "*",
         "api/v4/projects/acme%2Flib/packages",
         "/api/v4/projects/acme%2Flib/packages#x",
+        "/api/v4/projects/acme%2Flib/packages?x=y#z",
         "/api/v4/projects/acme\\lib/packages",
         "/api/v4/projects/acme lib/packages",
     ];

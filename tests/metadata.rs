@@ -98,8 +98,13 @@ async fn rfc8414_2_every_endpoint_answers() {
         let reply = server.form(path, None, &[]).await;
         assert!(matches!(reply.status, 400 | 401), "{name}: {}", reply.status);
     }
+    let keys = told["jwks_uri"].as_str().unwrap().strip_prefix(&server.url).unwrap();
+    let keys = server.call("GET", keys, None, None).await.expect(200).json;
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 3, "the keys that verify its ID tokens");
     let documentation = told["service_documentation"].as_str().unwrap().strip_prefix(&server.url).unwrap();
     server.call("GET", documentation, None, None).await.expect(200);
+    let named = told.as_object().unwrap().keys().filter(|name| name.ends_with("_endpoint") || name.ends_with("_uri"));
+    assert_eq!(named.count(), 4, "no other is named");
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! A client proves itself by what it signed (RFC 7521, 7523 and draft-ietf-oauth-rfc7523bis), at every endpoint that
 //! authenticates clients; and nothing else that looks like it proves anything.
 
+use crate::forged_id_tokens::forms;
+use crate::support::issuer::Issuer;
 use crate::support::signer::{Signer, encode, sign_by_secret};
 use crate::support::{Reply, START, Server, Wire, World, merge, send};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -379,13 +383,11 @@ async fn rfc8725_2_1_neither_none_nor_a_public_key_as_secret() {
             unproven(client.introspect(&format!("{message}.AAAA")).await);
         }
     }
-    // Every form in which a library might take a public key for a shared secret.
-    let jwk = rsa.jwk();
-    let n = jwk["n"].as_str().unwrap();
-    for secret in [n.as_bytes(), jwk.to_string().as_bytes(), client.world.service.1.as_bytes(), b""] {
-        let header = json!({ "alg": "HS256", "kid": "rsa" });
-        unproven(client.introspect(&sign_by_secret(secret, &header, &claims)).await);
-        unproven(client.introspect(&sign_by_secret(secret, &json!({ "alg": "RS256", "kid": "rsa" }), &claims)).await);
+    for secret in forms(&rsa).into_iter().chain([client.world.service.1.clone().into_bytes()]) {
+        for alg in ["HS256", "RS256"] {
+            let header = json!({ "alg": alg, "kid": "rsa" });
+            unproven(client.introspect(&sign_by_secret(&secret, &header, &claims)).await);
+        }
     }
     // A key is for its own algorithm.
     for alg in ["RS512", "PS256", "ES256", "rs256"] {
@@ -396,19 +398,27 @@ async fn rfc8725_2_1_neither_none_nor_a_public_key_as_secret() {
 
 #[tokio::test]
 async fn rfc7515_4_1_no_key_but_the_registered() {
-    let client = Client::new().await;
+    // A place of keys that the server could reach, and where the stranger's lies.
+    let elsewhere = Issuer::start().await;
+    let settings = |settings: &mut jobpass::Settings| {
+        elsewhere.set(settings);
+        named(settings);
+    };
+    let client = Client::on(World::on(Server::start_with(settings).await).await).await;
     let claims = client.claims(json!({}));
     let stranger = Signer::new(Algorithm::ES256, "one");
+    elsewhere.publish(stranger.jwk());
     unproven(client.introspect(&stranger.sign(&claims)).await);
     for (name, value) in [
         ("jwk", stranger.jwk()),
-        ("jku", json!("http://127.0.0.1:9/jwks")),
-        ("x5u", json!("http://127.0.0.1:9/x5u")),
-        ("x5c", json!(["MIIB"])),
+        ("jku", json!(format!("{}/keys", elsewhere.url))),
+        ("x5u", json!(format!("{}/keys", elsewhere.url))),
+        ("x5c", json!([STANDARD.encode(&stranger.public)])),
     ] {
         let header = json!({ "alg": "ES256", "kid": "one", name: value });
         unproven(client.introspect(&stranger.sign_under(&header, &claims)).await);
     }
+    assert_eq!(elsewhere.looks(), 0, "nobody is asked for keys because a text says so");
     for kid in ["two", "", "../../../../dev/null", "one' or '1'='1", "one\u{0}", "one|id", "ONE"] {
         let header = json!({ "alg": "ES256", "kid": kid });
         unproven(client.introspect(&client.signer.sign_under(&header, &claims)).await);

@@ -2,10 +2,12 @@
 //! registry can verify by itself.
 
 use crate::support::{Reply, Server, World, send};
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use time::Duration;
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -23,27 +25,30 @@ async fn ask(world: &World, token: &str, scopes: &[&str]) -> Reply {
     send(request.basic_auth("job", Some(token))).await
 }
 
-/// As a registry verifies: the certificate in the token by the one that it was given, the signature by that; answers the claims.
-async fn verify(server: &Server, token: &str) -> Value {
-    let pem = server.call("GET", "/oauth/registry-authority.pem", None, None).await.expect(200);
-    assert_eq!(pem.header("content-type"), "application/pem-certificate-chain");
+/// The certificate that registries are to trust.
+async fn authority(server: &Server) -> String {
+    let reply = server.call("GET", "/oauth/registry-authority.pem", None, None).await.expect(200);
+    assert_eq!(reply.header("content-type"), "application/pem-certificate-chain");
+    reply.text
+}
+
+/// The certificate in a token, if the authority vouches for it.
+fn vouched_for(server: &Server, authority: &str, token: &str) -> Option<CertificateDer<'static>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(pem.text.as_bytes()).unwrap()).unwrap();
-    let head = decode_header(token).unwrap();
-    assert_eq!(head.alg, Algorithm::ES256);
-    let leaf = CertificateDer::from(STANDARD.decode(&head.x5c.unwrap()[0]).unwrap());
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let leaf = CertificateDer::from(STANDARD.decode(&decode_header(token).unwrap().x5c.unwrap()[0]).unwrap());
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
         server.clock.now().unix_timestamp().try_into().unwrap(),
     ));
     let algorithms = crypto::aws_lc_rs::default_provider().signature_verification_algorithms.all;
-    verify_server_cert_signed_by_trust_anchor(
-        &ParsedCertificate::try_from(&leaf).unwrap(),
-        &roots,
-        &[],
-        now,
-        algorithms,
-    )
-    .unwrap();
+    let parsed = ParsedCertificate::try_from(&leaf).unwrap();
+    verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], now, algorithms).ok().map(|()| leaf.into_owned())
+}
+
+/// As a registry verifies: the certificate in the token by the one that it was given, the signature by that; answers the claims.
+async fn verify(server: &Server, token: &str) -> Value {
+    assert_eq!(decode_header(token).unwrap().alg, Algorithm::ES256);
+    let leaf = vouched_for(server, &authority(server).await, token).unwrap();
     // The point of the leaf's key on P-256: what follows the head of its bit string.
     let head_of_point = [0x03, 0x42, 0x00];
     let at = leaf.windows(3).position(|bytes| bytes == head_of_point).unwrap() + 3;
@@ -249,12 +254,8 @@ async fn what_a_job_asks_a_registry_for_is_usage_of_the_service() {
 #[tokio::test]
 async fn the_authority_stays_and_what_signs_changes_by_itself() {
     let world = World::new().await;
-    let pem = |server: &Server| {
-        let request = server.http.get(format!("{}/oauth/registry-authority.pem", server.url));
-        async move { send(request).await.expect(200).text }
-    };
     let certificate = |reply: Reply| decode_header(reply.text_at("/token")).unwrap().x5c.unwrap();
-    let first_authority = pem(&world.server).await;
+    let first_authority = authority(&world.server).await;
     let token = world.mint("1", json!({ "job": { "timeout_secs": 86_400 } })).await["token"]
         .as_str()
         .unwrap_or_default()
@@ -267,7 +268,45 @@ async fn the_authority_stays_and_what_signs_changes_by_itself() {
     assert_ne!(certificate(reply), first);
     // Another replica has the authority, and a key of its own.
     let other = Server::beside(&world.server).await;
-    assert_eq!(pem(&other).await, first_authority);
+    assert_eq!(authority(&other).await, first_authority);
+}
+
+#[tokio::test]
+async fn a_leaked_authority_is_replaced_at_once_on_every_replica() {
+    let world = World::new().await;
+    let (server, other) = (&world.server, Server::beside(&world.server).await);
+    let token = world.token("1").await;
+    let registry_token = async || ask(&world, &token, &[]).await.expect(200).text_at("/token");
+    let (leaked, before) = (authority(server).await, registry_token().await);
+    let path = "/v1/registry-authority/replace";
+    let body = json!({ "reason": "a backup was stolen" });
+    let replaced = server.post(path, world.admin(), body).await.expect(200).text_at("/certificate");
+    assert_ne!(replaced, leaked);
+    assert_eq!(authority(server).await, replaced);
+
+    let after = registry_token().await;
+    assert!(vouched_for(server, &replaced, &after).is_some());
+    assert!(vouched_for(server, &leaked, &after).is_none(), "a registry takes nothing before it has the certificate");
+    assert!(vouched_for(server, &replaced, &before).is_none(), "nor what the leaked one vouched for, after");
+    // As each replica does once a second, and when it starts.
+    other.running.app.prepare().await.unwrap();
+    assert_eq!(authority(&other).await, replaced);
+    assert_eq!(authority(&Server::beside(server).await).await, replaced);
+    server.post(path, world.admin(), json!({ "colour": 1 })).await.invalid("/colour", "unknown_field");
+
+    let events = server.get("/v1/audit-events", world.admin()).await.expect(200).json;
+    let events = events["items"].as_array().unwrap().iter();
+    let found: Vec<_> = events.filter(|event| event["action"] == "registry_authority.replaced").collect();
+    assert_eq!((found.len(), &found[0]["reason"]), (1, &json!("a backup was stolen")));
+    let fingerprint = |pem: &str| {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut hex = String::new();
+        for byte in digest(&SHA256, &der).as_ref() {
+            write!(hex, "{byte:02X}").unwrap();
+        }
+        json!({ "sha256_fingerprint": hex })
+    };
+    assert_eq!((&found[0]["before"], &found[0]["after"]), (&fingerprint(&leaked), &fingerprint(&replaced)));
 }
 
 #[tokio::test]

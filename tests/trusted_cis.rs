@@ -1,7 +1,12 @@
 //! Another CI's ID token in, a job token out: by token exchange (RFC 8693) and by the jwt-bearer grant (RFC 7523), under a trust rule.
 
+use crate::private_key_jwt;
 use crate::support::issuer::{Issuer, OURS};
-use crate::support::{Reply, START, Server, World, merge};
+use crate::support::signer::Signer;
+use crate::support::{Reply, START, Server, World, merge, send};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use time::Duration;
@@ -11,6 +16,7 @@ const RULES: &str = "/v1/projects/acme%2Fweb/trust-rules";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// An organisation whose `acme/web` trusts repository 42 of another CI.
@@ -284,6 +290,97 @@ async fn rfc7523_3_an_assertion_is_taken_until_its_end_and_a_minute() {
     refused(trusting.exchange(&late).await, "invalid_request", "has expired");
 }
 
+// ── RFC 6749: beside a client's authentication ───────────────────────────────────────────────────────
+
+/// How a client authenticates: by a header, or by what is in the form.
+#[derive(Debug)]
+struct Way {
+    authorization: Option<String>,
+    form: Vec<(&'static str, String)>,
+}
+
+/// All that a client has, with and without `client_id` where either will do.
+fn ways(server: &Server, id: &str, secret: &str, signer: &Signer) -> [Way; 7] {
+    let way =
+        |authorization: Option<String>, form: &[&[(&'static str, String)]]| Way { authorization, form: form.concat() };
+    let basic = || Some(format!("Basic {}", STANDARD.encode(format!("{id}:{secret}"))));
+    let bearer = || Some(format!("Bearer {secret}"));
+    let named = [("client_id", id.to_owned())];
+    let signed = || {
+        let assertion = signer.sign(&private_key_jwt::claims(server, id, json!({ "aud": OURS })));
+        [("client_assertion_type", ASSERTION.to_owned()), ("client_assertion", assertion)]
+    };
+    [
+        way(basic(), &[]),
+        way(basic(), &[&named]),
+        way(None, &[&named, &[("client_secret", secret.to_owned())]]),
+        way(None, &[&signed()]),
+        way(None, &[&signed(), &named]),
+        way(bearer(), &[]),
+        way(bearer(), &[&named]),
+    ]
+}
+
+/// An ID token as either grant takes it.
+fn grants(token: &str) -> [Vec<(&'static str, String)>; 2] {
+    let form =
+        |pairs: &[(&'static str, &str)]| pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    [
+        form(&[("grant_type", EXCHANGE), ("subject_token", token), ("subject_token_type", ID_TOKEN)]),
+        form(&[("grant_type", JWT_BEARER), ("assertion", token)]),
+    ]
+}
+
+async fn present(server: &Server, grant: &[(&str, String)], way: &Way, project: Option<&str>) -> Reply {
+    let project = project.map(|project| ("project", project.to_owned()));
+    let form: Vec<_> = grant.iter().chain(&way.form).chain(&project).collect();
+    let request = server.http.post(format!("{}{TOKEN}", server.url)).form(&form);
+    send(way.authorization.iter().fold(request, |request, value| request.header("authorization", value))).await
+}
+
+#[tokio::test]
+async fn rfc6749_2_3_a_client_that_authenticates_is_no_trust_rule() {
+    let trusting = Trusting::new().await;
+    let World { server, service, runner, runner_id, .. } = &trusting.world;
+    let (by_service, by_runner) = (Signer::new(Algorithm::ES256, "one"), Signer::new(Algorithm::RS256, "one"));
+    private_key_jwt::register(&trusting.world, &format!("services/{}", service.0), &[&by_service]).await;
+    private_key_jwt::register(&trusting.world, &format!("runners/{runner_id}"), &[&by_runner]).await;
+    let mut jti = 0;
+    for (id, secret, signer) in [(&service.0, &service.1, &by_service), (runner_id, runner, &by_runner)] {
+        for grant in 0..2 {
+            for (way, again) in ways(server, id, secret, signer).into_iter().zip(ways(server, id, secret, signer)) {
+                jti += 1;
+                let change = json!({ "check_run_id": jti.to_string() });
+                let grant = &grants(&trusting.issuer.token(&jti.to_string(), change))[grant];
+                let reply = present(server, grant, &way, None).await;
+                refused(reply, "invalid_request", "project is missing");
+                let reply = present(server, grant, &again, Some("acme/web")).await.expect(200);
+                let seen = trusting.world.introspect(&reply.text_at("/access_token"), &[]).await.expect(200).json;
+                assert_eq!(seen["client_id"], json!(trusting.rule), "{again:?}");
+            }
+        }
+    }
+    assert_eq!(jti, 28);
+}
+
+#[tokio::test]
+async fn rfc6749_3_2_1_beside_a_proof_client_id_is_the_clients_own() {
+    let trusting = Trusting::new().await;
+    let World { server, service, runner, .. } = &trusting.world;
+    let named = || vec![("client_id", trusting.rule.clone())];
+    let grants = grants(&trusting.issuer.token("a", json!({})));
+    for grant in &grants {
+        for secret in [&service.1, runner] {
+            let way = Way { authorization: Some(format!("Bearer {secret}")), form: named() };
+            let reply = present(server, grant, &way, Some("acme/web")).await;
+            refused(reply, "invalid_request", "not the client that authenticates");
+        }
+    }
+    assert_eq!(trusting.counts().await, (0, 0, 0, 0));
+    let alone = Way { authorization: None, form: named() };
+    present(server, &grants[0], &alone, Some("acme/web")).await.expect(200);
+}
+
 // ── Once ─────────────────────────────────────────────────────────────────────────────────────────────
 
 #[tokio::test]
@@ -539,7 +636,7 @@ async fn giving_up_the_token_finishes_its_job() {
     let fourth = trusting.token("e", json!({ "check_run_id": "2" })).await;
     let request =
         server.http.post(format!("{}/oauth/revoke", server.url)).bearer_auth(&third).form(&[("token", &third)]);
-    crate::support::send(request).await.expect(200);
+    send(request).await.expect(200);
     assert!(!trusting.world.is_active(&fourth).await);
     let states: Vec<String> =
         sqlx::query_scalar("select state from jobs").fetch_all(&mut server.sql().await).await.unwrap();

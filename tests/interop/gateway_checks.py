@@ -200,12 +200,14 @@ class _Asked:
             f"{granted}/",
             f"/api/v4/projects/{quoted(quoted(self.world.target))}/packages",
             f"http://127.0.0.1{hidden}",
+            f"{granted}#{up}",
+            f"{granted}/npm/x?y#z",
         ]:
             reply = self.send("GET", path, token)
             arrived = [seen.path for seen in self.reached.take()]
             # Refused by whoever comes first; or tidied up before it was decided, and then that is what arrives.
             tidy = reply.status == 201 and all(path == granted or path.startswith(f"{granted}/npm/") for path in arrived)
-            assert (400 <= reply.status < 500 and not arrived) or (tidy and ".." not in arrived[0]), (path, reply.status, arrived)
+            assert (400 <= reply.status < 500 and not arrived) or (tidy and not any(odd in arrived[0] for odd in ("..", "#"))), (path, reply.status, arrived)
 
     def public(self):
         path = self.world.project("open", visibility="public")

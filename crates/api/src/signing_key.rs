@@ -1,4 +1,4 @@
-//! The keys that sign ID tokens.
+//! The keys that sign ID tokens, and the authority that container registries trust.
 
 use crate::registry::wire;
 use jobpass_domain::signing_key::{Phase, SigningAlgorithm};
@@ -46,6 +46,18 @@ wire! {
         #[serde(default)]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         reason: Option<Label>,
+    }
+
+    request struct ReplaceAuthority {
+        /// Why; kept in the audit event.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        reason: Option<Label>,
+    }
+
+    response struct RegistryAuthority {
+        /// As `/oauth/registry-authority.pem` has it (RFC 7468).
+        certificate: String,
     }
 
     /// RFC 7517, section 5.

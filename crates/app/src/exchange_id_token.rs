@@ -1,7 +1,7 @@
 //! An ID token of another CI in, a job token out (RFC 8693; RFC 7523, section 2.1), by a trust rule of the project.
 //!
 //! Whoever calls may be anyone. So what is told before the signature holds and a rule's claims match depends on the text alone, or
-//! is one and the same; and nobody is asked for keys whom no rule of the project names.
+//! is one and the same, and takes as long; and nobody is asked for keys whom no rule of the project names.
 
 use crate::issuer_keys::Source;
 use crate::jwt::{Claims, Expected, Unverified};
@@ -17,6 +17,7 @@ use jobpass_domain::project::Project;
 use jobpass_domain::text::{AudienceUri, HttpsUrl, Label};
 use jobpass_domain::trust_rule::TrustRule;
 use jobpass_persistence::{Tx, assertion, project, trust_rule};
+use jsonwebtoken::jwk::JwkSet;
 use std::fmt::{Display, Write};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 /// The longest life of an ID token, from `iat` to `exp`. CIs give theirs minutes to hours, some as long as the job may take.
 const MAX_LIFE: Duration = Duration::DAY;
 /// The most places of keys that are looked at for one token.
-const MAX_SOURCES: usize = 4;
+const MAX_SOURCES: i64 = 4;
 
 /// By what the caller says which rules are meant.
 #[derive(Clone, Debug)]
@@ -115,14 +116,23 @@ impl App {
         let issuer = HttpsUrl::parse(issuer).map_err(|_| refused("has an `iss` that is no issuer's"))?;
         let expected = Expected { issuer: &issuer, audience: exchange.issuer, alone: true, max_life: MAX_LIFE };
         token.weigh(&expected, now).map_err(refused)?;
-        let Some((project, rules)) = self.rules(&exchange.trusted_by, &issuer).await? else {
-            return Err(untrusted());
-        };
-        let Verified { claims, fingerprint, source: signed_by } = self.verify(token, &rules, now).await?;
+        let sources = self.key_sources(&exchange.trusted_by, &issuer).await?;
+        let Verified { claims, fingerprint, source: signed_by } = self.verify(token, sources, now).await?;
+        let (project, rules) = self.rules(&exchange.trusted_by, &issuer).await?.ok_or_else(untrusted)?;
         let matches =
             |rule: &TrustRule| source(rule) == signed_by && rule.claims.match_all(claims::Claims(claims.all()));
         let rules: Vec<_> = rules.into_iter().filter(matches).collect();
         if rules.is_empty() { Err(untrusted()) } else { Ok(Trusted { project, rules, claims, fingerprint }) }
+    }
+
+    /// From where the keys come of the rules that are meant.
+    async fn key_sources(&self, by: &TrustedBy, issuer: &str) -> Result<Vec<Source>, Refusal> {
+        let db = self.db.read();
+        let uris = match by {
+            TrustedBy::Project(key) => trust_rule::key_sources(db, key, issuer, MAX_SOURCES).await?,
+            TrustedBy::Rule(id, _) => trust_rule::key_source(db, *id, issuer).await?,
+        };
+        Ok(uris.into_iter().map(|jwks_uri| Source { issuer: issuer.to_owned(), jwks_uri }).collect())
     }
 
     /// The project that is meant, and its rules that name this issuer.
@@ -145,26 +155,27 @@ impl App {
         Ok((!rules.is_empty()).then_some((project, rules)))
     }
 
+    /// By the first source that has the key which the token names. Where none has, or there is none, it is verified in vain: time does
+    /// not tell of rules and keys that are known here either.
     async fn verify(
         &self,
         token: Unverified<'_>,
-        rules: &[TrustRule],
+        sources: Vec<Source>,
         now: OffsetDateTime,
     ) -> Result<Verified, Refusal> {
-        let mut sources = Vec::new();
-        for source in rules.iter().map(source) {
-            if !sources.contains(&source) {
-                sources.push(source);
-            }
-        }
-        for source in sources.into_iter().take(MAX_SOURCES) {
+        let mut found = None;
+        for source in sources {
             if let Some(keys) = self.issuer_keys.find(&source, |keys| token.has_key_among(keys), now).await {
-                let fingerprint = token.fingerprint(&keys).map_err(|_| untrusted())?;
-                let claims = token.verify(&keys).map_err(|_| untrusted())?;
-                return Ok(Verified { claims, fingerprint, source });
+                found = Some((keys, source));
+                break;
             }
         }
-        Err(untrusted())
+        let none = JwkSet { keys: vec![] };
+        let signed = token.verify(found.as_ref().map_or(&none, |(keys, _)| keys)).map_err(|_| untrusted())?;
+        let fingerprint = signed.fingerprint().map_err(|_| untrusted())?;
+        let claims = signed.claims;
+        let (_, source) = found.ok_or_else(untrusted)?;
+        Ok(Verified { claims, fingerprint, source })
     }
 
     /// What a runner would have stated.

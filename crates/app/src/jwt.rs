@@ -3,11 +3,13 @@
 //! asked for is in `jwt/claims.rs`.
 
 mod claims;
+mod decoy;
 
 pub(crate) use claims::{Claims, Expected};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use decoy::decoy;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::Deserialize;
@@ -109,15 +111,6 @@ impl<'t> Unverified<'t> {
         self.claims.check_but_jti(expected, now)
     }
 
-    /// By what one that was used is known again: its `jti`, or where its issuer gives none, all that is signed; and the key. Anybody
-    /// may name a key of their own for an issuer, and use up nothing but what that key signs.
-    pub(crate) fn fingerprint(&self, keys: &JwkSet) -> Result<[u8; 32], BadJwt> {
-        let key = self.key(keys)?.thumbprint(ThumbprintHash::SHA256).map_err(|_| BadJwt::UnknownKey)?;
-        let named = self.claims.text("jti").is_some_and(|jti| !jti.is_empty());
-        let text = if named { self.claims.fingerprint() } else { Sha256::digest(self.signed).into() };
-        Ok(Sha256::new().chain_update(key).chain_update(text).finalize().into())
-    }
-
     /// Whether the key that it names is among these.
     pub(crate) fn has_key_among(&self, keys: &JwkSet) -> bool {
         self.key(keys).is_ok()
@@ -128,19 +121,38 @@ impl<'t> Unverified<'t> {
         self.claims.text("sub")
     }
 
-    /// Its claims, if one of these keys signed it.
-    pub(crate) fn verify(self, keys: &JwkSet) -> Result<Claims, BadJwt> {
-        let key = self.key(keys)?;
-        let algorithm = algorithm_of(key).filter(|one| is_named(*one, &self.header.alg)).ok_or(BadJwt::Algorithm)?;
-        let decoding = DecodingKey::from_jwk(key).map_err(|_| BadJwt::Algorithm)?;
-        match crypto::verify(self.signature, self.signed.as_bytes(), &decoding, algorithm) {
-            Ok(true) => Ok(self.claims),
-            Ok(false) | Err(_) => Err(BadJwt::Signature),
+    /// What it says, if one of these keys signed it. Where none could have, a decoy is tried: whoever is refused waits equally long.
+    pub(crate) fn verify(self, keys: &JwkSet) -> Result<Signed<'t, '_>, BadJwt> {
+        match self.fitting(keys) {
+            Ok((key, algorithm)) if self.is_signed_by(key, algorithm) => {
+                Ok(Signed { claims: self.claims, key, text: self.signed })
+            }
+            Ok(_) => Err(BadJwt::Signature),
+            Err(why) => {
+                if let Some((key, algorithm)) = decoy(&self.header.alg, self.signature) {
+                    self.is_signed_by(&key, algorithm);
+                }
+                Err(why)
+            }
         }
     }
 
+    /// The key that it names, and the algorithm of both; none where a look tells that its signature cannot hold.
+    fn fitting<'k>(&self, keys: &'k JwkSet) -> Result<(&'k Jwk, Algorithm), BadJwt> {
+        let key = self.key(keys)?;
+        let algorithm = algorithm_of(key).filter(|one| is_named(*one, &self.header.alg)).ok_or(BadJwt::Algorithm)?;
+        if in_range(key, self.signature) { Ok((key, algorithm)) } else { Err(BadJwt::Signature) }
+    }
+
+    fn is_signed_by(&self, key: &Jwk, algorithm: Algorithm) -> bool {
+        let decoding = DecodingKey::from_jwk(key);
+        let verify =
+            |decoding: DecodingKey| crypto::verify(self.signature, self.signed.as_bytes(), &decoding, algorithm);
+        decoding.and_then(verify).unwrap_or(false)
+    }
+
     /// The key that it names; or, where it names none, the only one that could have signed it.
-    pub(crate) fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
+    fn key<'k>(&self, keys: &'k JwkSet) -> Result<&'k Jwk, BadJwt> {
         let mut candidates = keys.keys.iter().take(MAX_KEYS).filter(|key| match &self.header.kid {
             Some(kid) => key.common.key_id.as_ref() == Some(kid),
             None => algorithm_of(key).is_some_and(|algorithm| is_named(algorithm, &self.header.alg)),
@@ -149,6 +161,26 @@ impl<'t> Unverified<'t> {
             (Some(only), None) => Ok(only),
             _ => Err(BadJwt::UnknownKey),
         }
+    }
+}
+
+/// A text whose signature holds.
+#[derive(Debug)]
+pub(crate) struct Signed<'t, 'k> {
+    pub(crate) claims: Claims,
+    pub(crate) key: &'k Jwk,
+    /// All that is signed.
+    text: &'t str,
+}
+
+impl Signed<'_, '_> {
+    /// By what one that was used is known again: its `jti`, or where its issuer gives none, all that is signed; and the key. Anybody
+    /// may name a key of their own for an issuer, and use up nothing but what that key signs.
+    pub(crate) fn fingerprint(&self) -> Result<[u8; 32], BadJwt> {
+        let key = self.key.thumbprint(ThumbprintHash::SHA256).map_err(|_| BadJwt::UnknownKey)?;
+        let named = self.claims.text("jti").is_some_and(|jti| !jti.is_empty());
+        let text = if named { self.claims.fingerprint() } else { Sha256::digest(self.text).into() };
+        Ok(Sha256::new().chain_update(key).chain_update(text).finalize().into())
     }
 }
 
@@ -177,6 +209,16 @@ pub(crate) fn algorithm_of(key: &Jwk) -> Option<Algorithm> {
         Some(stated) => (stated.to_string() == named(usual)).then_some(usual)?,
     };
     signs.then_some(stated)
+}
+
+/// Whether an RSA signature is as long as the modulus, and less (RFC 8017, section 5.2.2): what is not is refused without arithmetic,
+/// and the time of that would tell how long the key is. Others have one length.
+fn in_range(key: &Jwk, signature: &str) -> bool {
+    let AlgorithmParameters::RSA(rsa) = &key.algorithm else { return true };
+    let number = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
+    let (Some(modulus), Some(signature)) = (number(&rsa.n), number(signature)) else { return false };
+    let modulus: Vec<_> = modulus.into_iter().skip_while(|byte| *byte == 0).collect();
+    signature.len() == modulus.len() && signature < modulus
 }
 
 /// As it stands in a header (RFC 7518, section 3.1).

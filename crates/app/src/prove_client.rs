@@ -2,7 +2,7 @@
 //! audience of draft-ietf-oauth-rfc7523bis). Each text proves once, on whichever replica.
 
 use crate::client_id;
-use crate::jwt::{Expected, Unverified};
+use crate::jwt::{Claims, Expected, Signed, Unverified};
 use crate::{App, Refusal, RunnerCaller, ServiceCaller};
 use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::audit::Actor;
@@ -40,8 +40,9 @@ impl App {
         let Some((name, owner @ SecretOwner::Runner(id))) = claimed_client(assertion) else {
             return Err(Refusal::BadCredential);
         };
+        let signed = self.signed_by_client(assertion, owner).await?;
         let runner = runner::find(self.db.read(), id).await?.ok_or(Refusal::BadCredential)?;
-        let key = self.take_proof(assertion, (&name, owner), issuer, request).await?;
+        let key = self.take_proof(signed, (&name, owner), issuer, request).await?;
         Ok(RunnerCaller { runner: Arc::new(runner), proof: RunnerProof::Key(key), request })
     }
 
@@ -55,25 +56,32 @@ impl App {
         let Some((name, owner @ SecretOwner::Service(id))) = claimed_client(assertion) else {
             return Err(Refusal::BadCredential);
         };
+        let signed = self.signed_by_client(assertion, owner).await?;
         let service = service::find(self.db.read(), id).await?.filter(|service| !service.paused);
         let service = service.ok_or(Refusal::BadCredential)?;
-        self.take_proof(assertion, (&name, owner), issuer, request).await?;
+        self.take_proof(signed, (&name, owner), issuer, request).await?;
         Ok(ServiceCaller { service: Arc::new(service), request, fresh, kept: None })
     }
 
-    /// By which key it was proven. Until the signature holds, whatever is wrong is answered alike; to whoever has the key, it is told.
+    /// Which key of this client signed it. One that is not there has no key, as many others; that is found out by as much work, before
+    /// anything else is looked at, and told alike: neither answer nor time says who there is.
+    async fn signed_by_client(&self, assertion: &str, owner: SecretOwner) -> Result<(Claims, ClientKey), Refusal> {
+        let keys = client_key::list(self.db.read(), owner).await?;
+        let set = set(&keys)?;
+        let signed = Unverified::parse(assertion).and_then(|unverified| unverified.verify(&set));
+        let Signed { claims, key, .. } = signed.map_err(|_| Refusal::BadCredential)?;
+        let key = keys.into_iter().find(|one| Some(&one.kid) == key.common.key_id.as_ref());
+        Ok((claims, key.ok_or(Refusal::BadCredential)?))
+    }
+
+    /// By which key it was proven: whoever has the key is told what is wrong.
     async fn take_proof(
         &self,
-        assertion: &str,
+        (claims, key): (Claims, ClientKey),
         (name, owner): (&str, SecretOwner),
         issuer: &str,
         request: Uuid,
     ) -> Result<ClientKey, Refusal> {
-        let keys = client_key::list(self.db.read(), owner).await?;
-        let unverified = Unverified::parse(assertion).map_err(|_| Refusal::BadCredential)?;
-        let set = set(&keys)?;
-        let kid = unverified.key(&set).map_err(|_| Refusal::BadCredential)?.common.key_id.clone();
-        let claims = unverified.verify(&set).map_err(|_| Refusal::BadCredential)?;
         let expected = Expected { issuer: name, audience: issuer, alone: true, max_life: MAX_LIFE };
         let told = |why: String| Refusal::BadAssertion(why);
         claims.check(&expected, self.now()).map_err(|bad| told(bad.to_string()))?;
@@ -89,7 +97,7 @@ impl App {
         if !first.await? {
             return Err(told("was used before".to_owned()));
         }
-        keys.into_iter().find(|key| Some(&key.kid) == kid.as_ref()).ok_or(Refusal::BadCredential)
+        Ok(key)
     }
 }
 

@@ -1,9 +1,9 @@
 //! What container registries trust. They are given one certificate in a file, once; its key, which is kept sealed, vouches for
 //! keys that live for days and in memory alone, and those sign. So nothing that signs is ever stored, keys change by
-//! themselves, and no registry has to be told.
+//! themselves, and no registry has to be told; until the key that vouches has leaked, and an administrator replaces it.
 
 use crate::keys::KeyPair;
-use crate::{App, EncryptionKey, Refusal};
+use crate::{App, EncryptionKey, Person, Refusal};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jobpass_domain::audit::{Actor, Change};
@@ -15,8 +15,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256,
 };
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
 use std::sync::{Arc, PoisonError, RwLock};
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 /// Registries cannot be made to take another without somebody at each.
 const AUTHORITY_LIFE: Duration = Duration::days(20 * 365);
@@ -36,6 +40,7 @@ pub(crate) struct Leaf {
 }
 
 pub(crate) struct Authority {
+    id: Uuid,
     certificate: Vec<u8>,
     issuer: Issuer<'static, rcgen::KeyPair>,
     leaf: RwLock<Arc<Leaf>>,
@@ -55,7 +60,7 @@ impl Authority {
         let pair = rcgen::KeyPair::try_from(private.as_slice()).map_err(failed)?;
         let issuer = Issuer::new(authority_params(now), pair);
         let leaf = RwLock::new(Arc::new(leaf(&issuer, now)?));
-        Ok(Authority { certificate: stored.certificate.clone(), issuer, leaf })
+        Ok(Authority { id: stored.id, certificate: stored.certificate.clone(), issuer, leaf })
     }
 
     /// As registries are given it (RFC 7468, section 5).
@@ -114,29 +119,66 @@ impl App {
         Ok(self.registry_authority()?.pem())
     }
 
-    pub(crate) fn registry_authority(&self) -> Result<&Authority, Refusal> {
-        let authority = self.registry_authority.get();
-        authority.ok_or_else(|| Refusal::Internal("the registry authority is not there yet".to_owned()))
+    pub(crate) fn registry_authority(&self) -> Result<Arc<Authority>, Refusal> {
+        let held = self.held_authority();
+        held.ok_or_else(|| Refusal::Internal("the registry authority is not there yet".to_owned()))
     }
 
-    /// Opens the authority, and makes it at the very first start. Once is enough: it stays.
-    pub(crate) async fn open_registry_authority(&self) -> Result<(), Refusal> {
+    fn held_authority(&self) -> Option<Arc<Authority>> {
+        self.registry_authority.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the authority, and makes it at the very first start. One that another replica put in its place is taken up.
+    pub(crate) async fn tend_registry_authority(&self) -> Result<(), Refusal> {
         let context = Context { actor: Actor::System, now: self.now(), request_id: None };
         let stored = match registry_authority::find(self.db.read()).await? {
             Some(stored) => stored,
-            None => self.transaction(context, async |tx: &mut Tx| self.make_registry_authority(tx).await).await?,
+            None => self.transaction(context, async |tx: &mut Tx| self.first_authority(tx).await).await?,
         };
-        let opened = Authority::open(&stored, self.encryption_key()?, self.now())?;
-        let _ = self.registry_authority.set(opened);
+        self.hold_authority(&stored)
+    }
+
+    /// Puts another in its place at once. Whoever has the leaked key goes on deceiving the registries that still hold its certificate;
+    /// the new one, which is answered, is theirs to be given.
+    pub async fn registry_authority_replace(&self, person: &Person, reason: Option<&str>) -> Result<String, Refusal> {
+        let context = self.context(person.actor(), person.request);
+        let stored = self
+            .transaction(context, async |tx: &mut Tx| {
+                signing_key::lock(tx).await?;
+                let before = registry_authority::find(tx.on()).await?;
+                registry_authority::delete(tx).await?;
+                self.make_authority(tx, before.as_ref(), reason).await
+            })
+            .await?;
+        self.hold_authority(&stored)?;
+        self.registry_authority_pem()
+    }
+
+    fn hold_authority(&self, stored: &StoredAuthority) -> Result<(), Refusal> {
+        if self.held_authority().is_some_and(|held| held.id == stored.id) {
+            return Ok(());
+        }
+        let opened = Arc::new(Authority::open(stored, self.encryption_key()?, self.now())?);
+        *self.registry_authority.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         Ok(())
     }
 
-    async fn make_registry_authority(&self, tx: &mut Tx) -> Result<StoredAuthority, Refusal> {
+    /// Another replica may have been first.
+    async fn first_authority(&self, tx: &mut Tx) -> Result<StoredAuthority, Refusal> {
         signing_key::lock(tx).await?;
         if let Some(stored) = registry_authority::find(tx.on()).await? {
             tx.nothing_to_audit();
             return Ok(stored);
         }
+        self.make_authority(tx, None, None).await
+    }
+
+    async fn make_authority(
+        &self,
+        tx: &mut Tx,
+        before: Option<&StoredAuthority>,
+        reason: Option<&str>,
+    ) -> Result<StoredAuthority, Refusal> {
         let (id, now) = (id_at(tx.now()), tx.now());
         let pair = rcgen::KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
         let sealed = self.encryption_key()?.seal(pair.serialized_der(), id.as_bytes())?;
@@ -144,15 +186,24 @@ impl App {
         let stored = StoredAuthority { id, certificate: made.der().to_vec(), sealed };
         registry_authority::insert(tx, &stored).await?;
         tx.audit(&Change {
-            action: "registry_authority.made",
+            action: if before.is_some() { "registry_authority.replaced" } else { "registry_authority.made" },
             subject_kind: "registry_authority",
             subject: id,
             place: Place::Instance,
-            before: None,
-            after: None,
-            reason: None,
+            before: before.map(fingerprint),
+            after: Some(fingerprint(&stored)),
+            reason: reason.map(str::to_owned),
         })
         .await?;
         Ok(stored)
     }
+}
+
+/// By which an operator tells certificates apart, as `openssl x509 -fingerprint -sha256` shows it but for its colons.
+fn fingerprint(authority: &StoredAuthority) -> String {
+    let hex = Sha256::digest(&authority.certificate).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02X}");
+        text
+    });
+    json!({ "sha256_fingerprint": hex }).to_string()
 }

@@ -23,7 +23,7 @@ use jobpass_domain::pipeline::RUN_RETENTION_DAYS;
 use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::USAGE_RETENTION_DAYS;
 use jobpass_persistence::{Context, Db, Error, Tx, resource_type};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
@@ -105,7 +105,7 @@ pub struct App {
     pub(crate) feed: Feed,
     pub(crate) issuer_keys: IssuerKeys,
     pub(crate) keys: Keys,
-    pub(crate) registry_authority: OnceLock<Authority>,
+    pub(crate) registry_authority: RwLock<Option<Arc<Authority>>>,
 }
 
 /// Whether this replica can answer.
@@ -138,7 +138,7 @@ impl App {
             feed: Feed::default(),
             issuer_keys,
             keys: Keys::default(),
-            registry_authority: OnceLock::new(),
+            registry_authority: RwLock::default(),
         }
     }
 
@@ -219,9 +219,14 @@ impl App {
     pub async fn prepare(&self) -> Result<(), Refusal> {
         self.beat().await?;
         self.reload_catalogue().await?;
-        self.tend_keys().await?;
-        self.open_registry_authority().await?;
+        self.tend_what_signs().await?;
         self.have_partitions(self.now()).await
+    }
+
+    /// The keys of ID tokens, and the authority that registries trust.
+    async fn tend_what_signs(&self) -> Result<(), Refusal> {
+        self.tend_keys().await?;
+        self.tend_registry_authority().await
     }
 
     /// Follows the database's clock and keys and what other replicas change, drops what has expired, and writes what was
@@ -243,8 +248,8 @@ impl App {
                 _ = heartbeat.tick() => {
                     if let Err(refusal) = self.beat().await {
                         tracing::debug!(?refusal, "heartbeat");
-                    } else if let Err(refusal) = self.tend_keys().await {
-                        tracing::warn!(?refusal, "could not tend the signing keys; trying again");
+                    } else if let Err(refusal) = self.tend_what_signs().await {
+                        tracing::warn!(?refusal, "could not tend the keys; trying again");
                     }
                 }
                 _ = stop.changed() => return,

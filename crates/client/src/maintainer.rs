@@ -5,7 +5,7 @@ use crate::exchange::{Answer, Dialect, send, send_repeatable};
 use crate::{Client, Error};
 use http::{HeaderValue, Method, header};
 use jobpass_api::{Catalogue, DryRun, Group, GroupConfiguration, List, Project, ProjectConfiguration};
-use jobpass_api::{RouteTable, RouteTableSummary, SigningKeys};
+use jobpass_api::{RegistryAuthority, RouteTable, RouteTableSummary, SigningKeys};
 use jobpass_domain::signing_key::SigningAlgorithm;
 use reqwest::RequestBuilder;
 use serde::Serialize;
@@ -140,6 +140,12 @@ impl Maintainer {
     /// What it signed is worthless from here on.
     pub async fn revoke_signing_key(&self, id: Uuid, reason: Option<String>) -> Result<SigningKeys, Error> {
         let request = self.request(Method::POST, &["v1", "signing-keys", &id.to_string(), "revoke"]);
+        send(request.json(&json!({ "reason": reason })), Dialect::Rest).await?.json()
+    }
+
+    /// No registry believes what it vouches for before it was given the certificate.
+    pub async fn replace_registry_authority(&self, reason: Option<String>) -> Result<RegistryAuthority, Error> {
+        let request = self.request(Method::POST, &["v1", "registry-authority", "replace"]);
         send(request.json(&json!({ "reason": reason })), Dialect::Rest).await?.json()
     }
 

@@ -12,8 +12,9 @@ use crate::problem::Denied;
 use crate::request::{limit_failures, name_request};
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
-    group::*, health::*, instance::*, invalidation::*, job::*, job_token::*, member::*, project::*, route_table::*,
-    runner::*, secret::*, service::*, signing_key::*, suggestion::*, trust_rule::*, usage::*, user::*,
+    group::*, health::*, instance::*, invalidation::*, job::*, job_token::*, member::*, project::*,
+    registry_authority::*, route_table::*, runner::*, secret::*, service::*, signing_key::*, suggestion::*,
+    trust_rule::*, usage::*, user::*,
 };
 use crate::server::Server;
 use axum::Router;
@@ -66,6 +67,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(signing_keys_read))
         .routes(routes!(signing_keys_rotate))
         .routes(routes!(signing_key_revoke))
+        .routes(routes!(registry_authority_replace))
         // grants
         .routes(routes!(project_grant_list, project_grant_create, project_grant_replace))
         .routes(routes!(project_grant_read, project_grant_put, project_grant_delete))

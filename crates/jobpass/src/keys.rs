@@ -1,4 +1,4 @@
-//! `jobpass keys`: the signing keys of a running server, looked at and replaced by an administrator.
+//! `jobpass keys`: what signs on a running server, looked at and replaced by an administrator.
 
 use crate::as_code::{Address, Failure, Server};
 use clap::{Args, Subcommand, ValueEnum};
@@ -7,7 +7,7 @@ use jobpass_domain::signing_key::{Phase, SigningAlgorithm};
 use std::io::Write;
 use time::format_description::well_known::Rfc3339;
 
-/// The keys that sign ID tokens; who asks is said by the variable `JOBPASS_TOKEN`, an administrator's
+/// The keys that sign ID tokens, and what registries trust; who asks is said by the variable `JOBPASS_TOKEN`, an administrator's
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum Keys {
     /// Show every key, and where in its life it is
@@ -16,6 +16,8 @@ pub(crate) enum Keys {
     Rotate(RotateArgs),
     /// Take a leaked key out of the key set at once: what it signed is worthless, and another signs
     Revoke(RevokeArgs),
+    /// Replace the registry authority, whose key has leaked, and print the certificate that every registry must be given
+    ReplaceAuthority(ReplaceAuthorityArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -38,6 +40,16 @@ pub(crate) struct RevokeArgs {
     #[arg(allow_hyphen_values = true)]
     kid: String,
 
+    /// Why; kept in the audit event
+    #[arg(long)]
+    reason: Option<String>,
+
+    #[command(flatten)]
+    address: Address,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReplaceAuthorityArgs {
     /// Why; kept in the audit event
     #[arg(long)]
     reason: Option<String>,
@@ -77,6 +89,10 @@ pub(crate) async fn run(keys: Keys, out: &mut impl Write) -> Result<(), Failure>
             let known = server.signing_keys().await?.items.into_iter().find(|key| key.kid == kid);
             let known = known.ok_or_else(|| Failure::None { called: format!("key {kid}") })?;
             server.revoke_signing_key(known.id, reason).await?
+        }
+        Keys::ReplaceAuthority(ReplaceAuthorityArgs { reason, address }) => {
+            let certificate = Server::new(&address.url)?.replace_registry_authority(reason).await?;
+            return Ok(out.write_all(certificate.as_bytes())?);
         }
     };
     show(&told, out)

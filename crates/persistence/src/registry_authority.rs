@@ -22,6 +22,12 @@ pub async fn find(db: impl PgExecutor<'_>) -> Result<Option<StoredAuthority>> {
     }))
 }
 
+/// Makes room for another; its key is gone with it.
+pub async fn delete(tx: &mut Tx) -> Result<()> {
+    sqlx::query!("delete from registry_authority").execute(tx.on()).await?;
+    Ok(())
+}
+
 pub async fn insert(tx: &mut Tx, authority: &StoredAuthority) -> Result<()> {
     let now = tx.now();
     sqlx::query!(

@@ -113,6 +113,26 @@ pub async fn of_issuer(db: &Reads, project: ProjectId, issuer: &str) -> Result<V
     .collect()
 }
 
+/// The `jwks_uri` of a project's rules that name this issuer: each once, by the oldest rule that has it. Nothing more, and by one statement:
+/// what is read before a signature holds takes equally long whether there is such a rule or project.
+pub async fn key_sources(db: &PgPool, project: &str, issuer: &str, limit: i64) -> Result<Vec<Option<String>>> {
+    let uris = sqlx::query_scalar!(
+        "select r.jwks_uri from trust_rules r join projects p on p.id = r.project_id
+         where (p.id = $1 or p.path = $2) and r.issuer = $3 group by r.jwks_uri order by min(r.id::text) limit $4",
+        Uuid::parse_str(project).ok(),
+        project,
+        issuer,
+        limit
+    );
+    Ok(uris.fetch_all(db).await?)
+}
+
+/// The same of one rule; empty where it names another issuer or is not there.
+pub async fn key_source(db: &PgPool, id: TrustRuleId, issuer: &str) -> Result<Vec<Option<String>>> {
+    let uris = sqlx::query_scalar!("select jwks_uri from trust_rules where id = $1 and issuer = $2", id.0, issuer);
+    Ok(uris.fetch_all(db).await?)
+}
+
 /// As it is now, which it stays until the transaction ends.
 pub async fn hold(tx: &mut Tx, id: TrustRuleId) -> Result<Option<TrustRule>> {
     sqlx::query!("select id from trust_rules where id = $1 for share", id.0).fetch_optional(tx.on()).await?;

@@ -4,6 +4,8 @@ server of its own, as they change whatever they can."""
 import contextlib
 import json
 import time
+import urllib.parse
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -32,14 +34,13 @@ def schemathesis(it):
     admin = must([*jobpass, "bootstrap-admin", "--data-dir", data], timeout=60).strip()
     world = World(SimpleNamespace(url=url, issuer=url, admin=admin, binary=it.world.binary), "acme")
 
-    def fuzz(name, bearer, callers, examples):
-        config = it.folder / f"{name}.toml"
-        config.write_text(configuration(bearer, callers, things, examples))
-        with it.check(name):
-            command = [it.kit[0].program("schemathesis"), "--config-file", config, "run", f"{url}/openapi.json"]
-            done = it.run([*command, "--no-color"], timeout=600, cwd=it.folder)
-            assert done.returncode == 0, done.stdout[done.stdout.find("FAILURES"):][:1200] or done.stderr[-1200:]
-            assert "Operations:" in done.stdout and " passed" in done.stdout, done.stdout[-1200:]
+    def fuzz(name, config, *options):
+        file = it.folder / f"{name}.toml"
+        file.write_text(config)
+        command = [it.kit[0].program("schemathesis"), "--config-file", file, "run", f"{url}/openapi.json"]
+        done = it.run([*command, "--no-color", *options], timeout=600, cwd=it.folder)
+        assert done.returncode == 0, done.stdout[done.stdout.find("FAILURES"):][:1200] or done.stderr[-1200:]
+        assert "Operations:" in done.stdout and " passed" in done.stdout, done.stdout[-1200:]
 
     # All of it is made first: afterwards nothing is what it was.
     things, callers = known(world), its_callers(world)
@@ -47,11 +48,21 @@ def schemathesis(it):
     world.rest("POST", "/v1/leaked-tokens", {"token": revoked})
     end = datetime.now(timezone.utc) + timedelta(seconds=2)
     expired = user(world, "late", expires_at=end.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    # What one header does not open, first: afterwards none of these credentials need be alive.
+    with it.check("reached"):
+        doors, har = its_doors(world), it.folder / "reached.har"
+        only = [option for door in doors for option in ("--include-operation-id", door.operation)]
+        fuzz("reached", behind_doors(doors), *only, "--report-har-path", har)
+        assert_reached(har, doors)
     # Each operation by whom it is for; then by who may nothing, and by who is nobody any more.
-    fuzz("allowed", admin, callers, 12)
-    fuzz("denied", stranger, {}, 3)
-    fuzz("revoked", revoked, {}, 2)
-    fuzz("expired", expired, {}, 2)
+    for name, bearer, called_by, examples in [
+        ("allowed", admin, callers, 12),
+        ("denied", stranger, {}, 3),
+        ("revoked", revoked, {}, 2),
+        ("expired", expired, {}, 2),
+    ]:
+        with it.check(name):
+            fuzz(name, configuration(bearer, called_by, things, examples))
 
 
 def wait_for(url):
@@ -82,6 +93,67 @@ def its_callers(world):
     }
 
 
+@dataclass(frozen=True)
+class Door:
+    """An operation that opens to a caller with the right words beside the credential: a form, a query, or a gateway's own secret."""
+
+    operation: str
+    path: str
+    headers: dict
+    # By the place of the parameter: what opens it.
+    words: dict
+
+
+def its_doors(world):
+    """Of things that nothing else here is about."""
+    runner, job = world.rest("POST", "/v1/runners", {"name": "door"}), world.mint(world.target).text
+    registry = world.new_service("door registry")["client_id"]
+    forward_auth = {"source": "fixed", "permissions": ["packages:read"]}
+    gateway = world.new_service("door gateway", project=world.target, forward_auth=forward_auth)
+    world.grant(world.target, world.target, ["packages:read", "containers:read"])
+    urn = "urn:ietf:params:oauth"
+    form = {
+        "grant_type": ["client_credentials", f"{urn}:grant-type:token-exchange"],
+        "subject_token": [job],
+        "subject_token_type": [f"{urn}:token-type:access_token"],
+        "requested_token_type": ["", f"{urn}:token-type:access_token", f"{urn}:token-type:id_token"],
+        "scope": ["", "packages:read"],
+        "resource[*]": ["https://vault.example"],
+        "audience[*]": ["https://vault.example"],
+        # Empty is left out.
+        **dict.fromkeys(["authorization_details", "client_secret", "client_assertion", "client_assertion_type"], [""]),
+    }
+    return [
+        Door(
+            "oauth_token",
+            "/oauth/token",
+            {"Authorization": f"Bearer {runner['token']}"},
+            {f"body.{name}": values for name, values in form.items()},
+        ),
+        Door(
+            "oauth_registry_token",
+            "/oauth/registry-token",
+            {"Authorization": basic("job", job)},
+            {"query.service": [registry], "query.scope": [f"repository:{world.target}/app:pull"]},
+        ),
+        Door(
+            "forward_auth",
+            "/v1/forward-auth/",
+            {"Authorization": f"Bearer {job}", "X-Jobpass-Service": gateway["client_secret"]},
+            {"path.client_id": [gateway["client_id"]]},
+        ),
+    ]
+
+
+def assert_reached(har, doors):
+    """Each was opened, and refused, too: by what was made up instead of the right words."""
+    entries = json.loads(har.read_text())["log"]["entries"]
+    for door in doors:
+        of_door = [entry for entry in entries if urllib.parse.urlsplit(entry["request"]["url"]).path.startswith(door.path)]
+        statuses = {entry["response"]["status"] for entry in of_door}
+        assert 200 in statuses and len(statuses) > 1, f"{door.operation} answered {statuses or 'nothing'}"
+
+
 def known(world):
     """What there is, for most requests to be about, by the parameter of the path."""
     token = world.mint()
@@ -98,8 +170,8 @@ def known(world):
     }
 
 
-def configuration(bearer, callers, known, examples):
-    lines = [
+def whole_run(examples):
+    return [
         f"generation.max-examples = {examples}",
         "continue-on-failure = true",
         "phases.stateful.enabled = false",
@@ -107,10 +179,25 @@ def configuration(bearer, callers, known, examples):
         "phases.coverage.extra-data-sources.responses = false",
         "phases.fuzzing.extra-data-sources.responses = false",
         "warnings = false",
-        f'headers = {{ Authorization = "Bearer {bearer}", If-Match = "*" }}',
         "checks.enabled = false",
         *(f"checks.{check}.enabled = true" for check in CHECKS),
     ]
+
+
+def behind_doors(doors):
+    lines, operations = whole_run(40), []
+    for number, door in enumerate(doors):
+        headers = ", ".join(f'{name} = "{value}"' for name, value in door.headers.items())
+        operations += ["[[operations]]", f'include-operation-id = "{door.operation}"', f"headers = {{ {headers} }}", "[operations.parameters]"]
+        for place, (parameter, values) in enumerate(door.words.items()):
+            name = f"door-{number}-{place}"
+            lines += [f"[dictionaries.{name}]", f"values = {json.dumps(values)}"]
+            operations += [f'"{parameter}" = {{ dictionary = "{name}", probability = 0.9 }}']
+    return "\n".join([*lines, *operations]) + "\n"
+
+
+def configuration(bearer, callers, known, examples):
+    lines = [*whole_run(examples), f'headers = {{ Authorization = "Bearer {bearer}", If-Match = "*" }}']
     for name, values in known.items():
         lines += [f"[dictionaries.{name}]", f"values = {json.dumps(values)}"]
     # What is deleted is made up, so that the others have something to be about.

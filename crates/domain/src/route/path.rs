@@ -40,6 +40,10 @@ impl RoutePath {
     /// `raw`: from the first `/`, with the query if there is one.
     pub fn parse(raw: &str) -> Result<RoutePath, BadPath> {
         let (path, query) = raw.split_once('?').map_or((raw, None), |(path, query)| (path, Some(query.to_owned())));
+        // A fragment is no part of a target (RFC 9112, section 3.2): some would cut it off, others read on.
+        if query.as_deref().is_some_and(|query| query.contains('#')) {
+            return Err(BadPath::Character);
+        }
         let inside = path.strip_prefix('/').ok_or(BadPath::NotAbsolute)?;
         if path.len() > MAX_PATH || inside.split('/').count() > MAX_SEGMENTS {
             return Err(BadPath::TooLong);
@@ -132,6 +136,8 @@ mod tests {
             ("/a b", BadPath::Character),
             ("/ä", BadPath::Character),
             ("/a#b", BadPath::Character),
+            ("/a?b#c", BadPath::Character),
+            ("/a?#", BadPath::Character),
             ("/a%", BadPath::Encoding),
             ("/a%2", BadPath::Encoding),
             ("/a%zz", BadPath::Encoding),

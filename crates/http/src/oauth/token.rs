@@ -14,8 +14,10 @@ use crate::server::{Api, Server};
 use axum::extract::Request;
 use axum::response::Response;
 use jobpass_api::TokenResponse;
-use jobpass_app::RunnerCaller;
+use jobpass_app::{RunnerCaller, client_id};
+use jobpass_domain::ids::ServiceId;
 use jobpass_domain::token::Kind;
+use uuid::Uuid;
 
 /// The grants that there are, as metadata lists them and as they are asked for.
 pub(super) const GRANTS: [&str; 3] = [client_credentials::GRANT, exchange::GRANT, trusted::GRANT];
@@ -43,7 +45,7 @@ pub(crate) struct TokenForm {
     resource: Option<Vec<String>>,
     /// Of an ID token: any name that its reader expects.
     audience: Option<Vec<String>>,
-    /// With an ID token, instead of a project: the trust rule that is meant. Else who authenticates.
+    /// Who authenticates; with an ID token and no authentication the trust rule that is meant, instead of a project.
     client_id: Option<String>,
     client_secret: Option<String>,
     client_assertion_type: Option<String>,
@@ -68,8 +70,8 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
     }
     match form.require("grant_type", "grant_type is missing")? {
         client_credentials::GRANT => client_credentials::answer(&api, client, &form).await,
-        exchange::GRANT => exchange::answer(&api, &parts, &form).await,
-        trusted::GRANT => trusted::grant(&api, &parts, &form).await,
+        exchange::GRANT => exchange::answer(&api, &parts, client.as_ref(), &form).await,
+        trusted::GRANT => trusted::grant(&api, &parts, client.as_ref(), &form).await,
         _ => Err(OAuthDenied::new("unsupported_grant_type", "metadata lists the grants that there are")),
     }
 }
@@ -77,12 +79,21 @@ pub(crate) async fn oauth_token(api: Api, request: Request) -> Result<Response, 
 /// Who authenticated besides what the grant itself proves.
 enum Client {
     Runner(Box<RunnerCaller>),
-    Service,
+    Service(ServiceId),
+}
+
+impl Client {
+    fn is_called(&self, id: &str) -> bool {
+        match self {
+            Client::Runner(caller) => Uuid::try_parse(id).ok() == Some(caller.runner.id.0),
+            Client::Service(service) => client_id(id) == Some(*service),
+        }
+    }
 }
 
 async fn authenticated(server: &Server, proof: &Proof) -> Result<Client, OAuthDenied> {
     Ok(match proof.kind() {
-        Some(Kind::Service) => proof.service(server, false).await.map(|_| Client::Service)?,
+        Some(Kind::Service) => Client::Service(proof.service(server, false).await?.service.id),
         _ => Client::Runner(Box::new(proof.runner(server).await?)),
     })
 }

@@ -16,6 +16,7 @@ pub(crate) mod job;
 pub(crate) mod job_token;
 pub(crate) mod member;
 pub(crate) mod project;
+pub(crate) mod registry_authority;
 pub(crate) mod route_table;
 pub(crate) mod runner;
 pub(crate) mod secret;

@@ -56,6 +56,11 @@ impl Server {
         revoked.map_err(|error| self.failed("the signing key", &error))
     }
 
+    pub(crate) async fn replace_registry_authority(&self, reason: Option<String>) -> Result<String, Failure> {
+        let replaced = self.maintainer.replace_registry_authority(reason).await;
+        Ok(replaced.map_err(|error| self.failed("the registry authority", &error))?.certificate)
+    }
+
     pub(super) async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.maintainer.groups().await.map_err(|error| self.failed("the list of groups", &error))
     }

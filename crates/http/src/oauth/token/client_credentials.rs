@@ -14,7 +14,7 @@ pub(super) const GRANT: &str = "client_credentials";
 pub(super) async fn answer(server: &Server, client: Option<Client>, form: &Form) -> Result<Response, OAuthDenied> {
     let runner = match client {
         Some(Client::Runner(runner)) => runner,
-        Some(Client::Service) => return Err(OAuthDenied::new("unauthorized_client", "this grant is for runners")),
+        Some(Client::Service(_)) => return Err(OAuthDenied::new("unauthorized_client", "this grant is for runners")),
         None => return Err(OAuthDenied::invalid_client(false)),
     };
     check(server, form)?;

@@ -2,7 +2,7 @@
 //! `trusted.rs`. The subject token is the credential.
 
 use super::id_token::{self, ID_TOKEN};
-use super::trusted;
+use super::{Client, trusted};
 use crate::extract::request_id;
 use crate::limit::prove;
 use crate::oauth::OAuthDenied;
@@ -24,7 +24,12 @@ use serde::Serialize;
 pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
-pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Result<Response, OAuthDenied> {
+pub(super) async fn answer(
+    server: &Server,
+    parts: &Parts,
+    client: Option<&Client>,
+    form: &Form,
+) -> Result<Response, OAuthDenied> {
     let subject = form.require("subject_token", "subject_token is missing")?;
     let subject_type = form.require("subject_token_type", "subject_token_type is missing")?;
     if subject_type != ACCESS_TOKEN && !trusted::TOKEN_TYPES.contains(&subject_type) {
@@ -39,7 +44,7 @@ pub(super) async fn answer(server: &Server, parts: &Parts, form: &Form) -> Resul
         (ACCESS_TOKEN, Some(_)) => {
             Err(OAuthDenied::invalid_request("requested_token_type must be access_token or id_token"))
         }
-        (_, None | Some(ACCESS_TOKEN)) => trusted::exchange(server, parts, form, subject).await,
+        (_, None | Some(ACCESS_TOKEN)) => trusted::exchange(server, (parts, client), form, subject).await,
         (_, Some(_)) => Err(OAuthDenied::invalid_request("requested_token_type must be access_token")),
     }
 }

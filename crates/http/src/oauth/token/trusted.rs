@@ -1,6 +1,7 @@
 //! An ID token of another CI in, a job token out: as the subject token of an exchange (RFC 8693), or as the assertion of a grant
 //! (RFC 7523, section 2.1). The token is the credential; `project` or `client_id` says which trust rules are meant.
 
+use super::Client;
 use super::exchange::{audience, response};
 use crate::extract::request_id;
 use crate::limit::prove;
@@ -25,22 +26,27 @@ pub(super) const TOKEN_TYPES: [&str; 2] =
 /// RFC 8693, section 2.2.2: a subject token that is not acceptable is `invalid_request`.
 pub(super) async fn exchange(
     server: &Server,
-    parts: &Parts,
+    from: (&Parts, Option<&Client>),
     form: &Form,
     subject: &str,
 ) -> Result<Response, OAuthDenied> {
-    answer(server, parts, form, subject, "invalid_request").await
+    answer(server, from, form, subject, "invalid_request").await
 }
 
 /// RFC 7523, section 3.1: an assertion that is not acceptable is `invalid_grant`.
-pub(super) async fn grant(server: &Server, parts: &Parts, form: &Form) -> Result<Response, OAuthDenied> {
+pub(super) async fn grant(
+    server: &Server,
+    parts: &Parts,
+    client: Option<&Client>,
+    form: &Form,
+) -> Result<Response, OAuthDenied> {
     let assertion = form.require("assertion", "assertion is missing")?;
-    answer(server, parts, form, assertion, "invalid_grant").await
+    answer(server, (parts, client), form, assertion, "invalid_grant").await
 }
 
 async fn answer(
     server: &Server,
-    parts: &Parts,
+    (parts, client): (&Parts, Option<&Client>),
     form: &Form,
     token: &str,
     unacceptable: &'static str,
@@ -52,7 +58,7 @@ async fn answer(
     }
     let exchange = IdTokenExchange {
         token,
-        trusted_by: trusted_by(form)?,
+        trusted_by: trusted_by(form, client)?,
         permissions: form.scope()?,
         audience: audience(form)?,
         issuer: &server.config.issuer,
@@ -74,16 +80,28 @@ async fn answer(
     Ok(([(PRAGMA, "no-cache")], Json(body)).into_response())
 }
 
-/// A client's id is its rule's; whoever has none names the project. Both are well where they agree.
-fn trusted_by(form: &Form) -> Result<TrustedBy, OAuthDenied> {
+/// The id of whoever does not authenticate otherwise is its rule's; whoever has none, or another, names the project. Both are
+/// well where they agree.
+fn trusted_by(form: &Form, client: Option<&Client>) -> Result<TrustedBy, OAuthDenied> {
     let project = form.get("project").map(|project| Label::parse(project).map(String::from)).transpose();
     let project = project.map_err(|_| OAuthDenied::invalid_request("project is no path and no id"))?;
-    let rule = form.get("client_id").map(Uuid::try_parse).transpose();
-    let rule = rule.map_err(|_| OAuthDenied::invalid_request("client_id is no id of a trust rule"))?;
-    match (rule, project) {
+    match (rule(form, client)?, project) {
         (Some(id), project) => Ok(TrustedBy::Rule(TrustRuleId(id), project)),
         (None, Some(project)) => Ok(TrustedBy::Project(project)),
         (None, None) => Err(OAuthDenied::invalid_request("project is missing, or client_id of a trust rule")),
+    }
+}
+
+/// The one that a `client_id` means. Beside a proof it must be the client's own: were it passed over, a rule that was meant would
+/// give way to all those of the project.
+fn rule(form: &Form, client: Option<&Client>) -> Result<Option<Uuid>, OAuthDenied> {
+    let Some(id) = form.get("client_id") else { return Ok(None) };
+    match client {
+        None => Uuid::try_parse(id)
+            .map(Some)
+            .map_err(|_| OAuthDenied::invalid_request("client_id is no id of a trust rule")),
+        Some(client) if client.is_called(id) => Ok(None),
+        Some(_) => Err(OAuthDenied::invalid_request("client_id is not the client that authenticates")),
     }
 }
 
