@@ -115,7 +115,7 @@ pub async fn of_issuer(db: &Reads, project: ProjectId, issuer: &str) -> Result<V
 
 /// The `jwks_uri` of a project's rules that name this issuer: each once, by the oldest rule that has it. Nothing more, and by one statement:
 /// what is read before a signature holds takes equally long whether there is such a rule or project.
-pub async fn key_sources(db: &PgPool, project: &str, issuer: &str, limit: i64) -> Result<Vec<Option<String>>> {
+pub async fn key_sources(db: &Reads, project: &str, issuer: &str, limit: i64) -> Result<Vec<Option<String>>> {
     let uris = sqlx::query_scalar!(
         "select r.jwks_uri from trust_rules r join projects p on p.id = r.project_id
          where (p.id = $1 or p.path = $2) and r.issuer = $3 group by r.jwks_uri order by min(r.id::text) limit $4",
@@ -128,7 +128,7 @@ pub async fn key_sources(db: &PgPool, project: &str, issuer: &str, limit: i64) -
 }
 
 /// The same of one rule; empty where it names another issuer or is not there.
-pub async fn key_source(db: &PgPool, id: TrustRuleId, issuer: &str) -> Result<Vec<Option<String>>> {
+pub async fn key_source(db: &Reads, id: TrustRuleId, issuer: &str) -> Result<Vec<Option<String>>> {
     let uris = sqlx::query_scalar!("select jwks_uri from trust_rules where id = $1 and issuer = $2", id.0, issuer);
     Ok(uris.fetch_all(db).await?)
 }
