@@ -1,7 +1,7 @@
 //! The feed of invalidations: what was changed is told, as tags that only the service knows which it was told them; who missed something
 //! goes on or begins anew; and a stream ends with whatever it stands on.
 
-use crate::support::feed::{Stream, request};
+use crate::support::feed::{Stream, request, until_followed};
 use crate::support::{Reply, Server, Wire, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,7 +14,15 @@ async fn granted() -> (World, Value) {
     let world = World::new().await;
     world.grant(&["packages:read"], json!({})).await;
     let minted = world.mint("1", json!({})).await;
+    until_followed(&world.server, &world.service).await;
     (world, minted)
+}
+
+/// A world of which nothing is new to its server.
+async fn settled() -> World {
+    let world = World::new().await;
+    until_followed(&world.server, &world.service).await;
+    world
 }
 
 fn text(minted: &Value) -> &str {
@@ -23,7 +31,9 @@ fn text(minted: &Value) -> &str {
 
 async fn another_service(world: &World) -> (String, String) {
     let made = world.server.post("/v1/services", world.admin(), json!({ "name": "another" })).await.expect(201);
-    (made.text_at("/client_id"), made.text_at("/client_secret"))
+    let another = (made.text_at("/client_id"), made.text_at("/client_secret"));
+    until_followed(&world.server, &another).await;
+    another
 }
 
 /// The answer that says how long it may be kept. None does while a replica has just started, or hears of a change of who asks.
@@ -59,13 +69,13 @@ async fn revoke(world: &World, minted: &Value) {
 
 #[tokio::test]
 async fn html_9_2_5_it_is_an_event_stream_that_begins_and_beats() {
-    let world = World::new().await;
+    let world = settled().await;
     let begun = Instant::now();
     let (mut stream, opened) = Stream::open(&world.server, &world.service, &[]).await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     assert_eq!(stream.headers()["cache-control"], "no-cache");
-    assert_eq!(opened.data, json!({ "beat_ms": 500, "bound_ms": 2000 }));
     let beat = stream.next().await.unwrap();
+    assert_eq!(opened.data, json!({ "beat_ms": 500, "bound_ms": 2000 }));
     assert_eq!((beat.name.as_str(), &beat.id), ("beat", &opened.id), "nothing was changed");
     let age = Duration::from_millis(beat.data["age_ms"].as_u64().unwrap());
     assert!(age <= begun.elapsed(), "it vouches for no moment that is to come");
@@ -87,6 +97,7 @@ async fn what_rests_on_a_revoked_token_is_told() {
 async fn a_change_of_a_grant_is_told_on_every_replica() {
     let (world, minted) = granted().await;
     let other = Server::beside(&world.server).await;
+    until_followed(&other, &world.service).await;
     let (mut stream, _) = Stream::open(&other, &world.service, &[]).await;
     let (tags, _) = asked(&world.server, &world.service, text(&minted)).await;
     let known_elsewhere = asked(&other, &world.service, text(&minted)).await.0;
@@ -98,14 +109,11 @@ async fn a_change_of_a_grant_is_told_on_every_replica() {
 /// Nothing that was kept can be true any more: of what has no ground of its own.
 #[tokio::test]
 async fn what_changes_everything_is_a_reset_and_the_stream_begins_anew() {
-    let world = World::new().await;
+    let world = settled().await;
     let (mut stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     world.server.post("/v1/catalogue/resources", world.admin(), vault()).await.expect(201);
-    let mut told = stream.news().await.unwrap();
-    while told.name != "reset" {
-        // The world was being made.
-        told = stream.news().await.unwrap();
-    }
+    let told = stream.news().await.unwrap();
+    assert_eq!(told.name, "reset");
     assert!(told.tags().is_empty());
     stream.until_over().await;
     let (mut next, _) = Stream::open(&world.server, &world.service, &[("last-event-id", &told.id.unwrap())]).await;
@@ -198,12 +206,15 @@ async fn a_parameter_that_nobody_reads_is_refused() {
 
 #[tokio::test]
 async fn it_ends_when_the_service_is_changed_or_its_secret_is_over() {
-    let world = World::new().await;
+    let world = settled().await;
     let other = Server::beside(&world.server).await;
     let service = format!("/v1/services/{}", world.service.0);
     let until = json!({ "expires_at": "2026-11-23T11:00:00Z" });
     let second = world.server.post(&format!("{service}/secrets"), world.admin(), until).await.expect(201);
     let by_second = (world.service.0.clone(), second.text_at("/secret"));
+    for server in [&world.server, &other] {
+        until_followed(server, &world.service).await;
+    }
     let (stream, _) = Stream::open(&world.server, &by_second, &[]).await;
     world.server.clock.advance(time::Duration::hours(1));
     stream.until_over().await;
@@ -221,7 +232,7 @@ async fn it_ends_when_the_service_is_changed_or_its_secret_is_over() {
 
 #[tokio::test]
 async fn it_ends_at_once_when_the_server_stops() {
-    let world = World::new().await;
+    let world = settled().await;
     let (stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     let begun = Instant::now();
     tokio::join!(stream.until_over(), world.server.running.stop());
@@ -232,6 +243,7 @@ async fn it_ends_at_once_when_the_server_stops() {
 async fn it_ends_when_the_database_is_lost_and_none_begins_until_it_is_back() {
     let (server, wire) = Wire::before_a_server().await;
     let world = World::on(server).await;
+    until_followed(&world.server, &world.service).await;
     let (stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     wire.cut().await;
     stream.until_over().await;
@@ -242,7 +254,7 @@ async fn it_ends_when_the_database_is_lost_and_none_begins_until_it_is_back() {
 
 #[tokio::test]
 async fn so_many_streams_of_one_service_and_no_more() {
-    let world = World::new().await;
+    let world = settled().await;
     let another = another_service(&world).await;
     let mut streams = Vec::new();
     for _ in 0..32 {

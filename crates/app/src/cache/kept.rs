@@ -129,8 +129,9 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
         if !fresh && let Some(kept) = self.get(&key, freshness, now) {
             return Ok(kept);
         }
-        let loaded = timeout(PATIENCE, load(freshness.ticket())).await.map_err(|_| Unanswered::Late)??;
-        let loaded = Arc::new(loaded);
+        // A load is large and rare: boxed, it does not make every request's future as large.
+        let load = Box::pin(load(freshness.ticket()));
+        let loaded = Arc::new(timeout(PATIENCE, load).await.map_err(|_| Unanswered::Late)??);
         self.put(key, Arc::clone(&loaded), freshness, now);
         Ok(loaded)
     }
