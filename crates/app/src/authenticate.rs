@@ -131,7 +131,7 @@ impl App {
         if parsed.kind == kind {
             return Ok(parsed);
         }
-        let alive = self.is_live(&parsed).await?;
+        let alive = Box::pin(self.is_live(&parsed)).await?;
         Err(if alive { Refusal::WrongCaller { needs: name(kind) } } else { Refusal::BadCredential })
     }
 

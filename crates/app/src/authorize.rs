@@ -72,7 +72,7 @@ impl Answer {
 impl App {
     pub async fn authorize(&self, caller: &ServiceCaller, ask: &Ask) -> Result<Answer, Refusal> {
         let answer = self.decide(caller, ask).await?;
-        self.count(&answer.counted);
+        self.count(&answer.counted, self.now());
         Ok(answer)
     }
 
@@ -84,7 +84,7 @@ impl App {
         let (key, cache, now) = (digest(caller, words), &self.cache, self.now());
         let get = |shelf: &Shelf<_, _>| shelf.get(&key, &cache.freshness, now);
         let kept = get(&cache.decisions).or_else(|| get(&cache.dead))?;
-        self.count(&kept.value.counted);
+        self.count(&kept.value.counted, now);
         Some(kept.value.body.clone())
     }
 

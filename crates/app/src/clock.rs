@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
 use time::{Duration, OffsetDateTime};
 
 /// How far a replica's clock may be from the database's before it is not ready.
 pub(crate) const TOLERANCE: Duration = Duration::seconds(1);
+/// Of a second.
+const MICROS: i64 = 1_000_000;
 
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -26,7 +29,7 @@ impl Clock {
 
     pub fn now(&self) -> OffsetDateTime {
         match self {
-            Clock::System(offset) => machine_now() + Duration::microseconds(offset.load(Ordering::Relaxed)),
+            Clock::System(offset) => from_micros(machine_micros() + offset.load(Ordering::Relaxed)),
             Clock::Manual(now) => from_micros(now.load(Ordering::Relaxed)),
         }
     }
@@ -50,17 +53,25 @@ impl Clock {
 }
 
 /// The machine's own time, uncorrected; to the microsecond, as the database keeps it.
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
 pub(crate) fn machine_now() -> OffsetDateTime {
-    from_micros(micros(OffsetDateTime::now_utc()))
+    from_micros(machine_micros())
+}
+
+/// Since 1970. Every request asks a few times, so no date is made of it before it must be.
+#[expect(clippy::disallowed_methods, reason = "this is the door")]
+fn machine_micros() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_micros()).unwrap_or(0)
 }
 
 fn micros(at: OffsetDateTime) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(0)
+    at.unix_timestamp() * MICROS + i64::from(at.microsecond())
 }
 
 fn from_micros(micros: i64) -> OffsetDateTime {
-    OffsetDateTime::UNIX_EPOCH + Duration::microseconds(micros)
+    let second = OffsetDateTime::from_unix_timestamp(micros.div_euclid(MICROS)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let within = u32::try_from(micros.rem_euclid(MICROS)).unwrap_or_default();
+    second.replace_microsecond(within).unwrap_or(second)
 }
 
 #[cfg(test)]
@@ -74,6 +85,14 @@ mod tests {
         clock.follow(datetime!(2030-01-01 0:00 UTC), clock.now(), clock.now());
         clock.advance(Duration::seconds(5));
         assert_eq!(clock.now(), datetime!(2026-11-23 10:00:05 UTC));
+    }
+
+    #[test]
+    fn microseconds_are_times_and_back_before_1970_too() {
+        for at in [datetime!(2026-11-23 10:00:00.000_001 UTC), datetime!(1969-12-31 23:59:59.999_999 UTC)] {
+            assert_eq!(from_micros(micros(at)), at);
+        }
+        assert_eq!(micros(datetime!(1969-12-31 23:59:59.5 UTC)), -500_000);
     }
 
     #[test]

@@ -76,20 +76,21 @@ impl App {
             .parse_all(asked.permissions)
             .map_err(|(_, unknown)| Refusal::invalid("permission", "unknown_permission", unknown.to_string()))?;
         let key = digest(caller, asked);
-        let answer = match self.kept_answer(&key, caller.fresh) {
+        let now = self.now();
+        let answer = match self.kept_answer(&key, caller.fresh, now) {
             Some(kept) => kept,
-            None => self.answer(caller, asked, (own.as_deref(), permissions), key, render).await?,
+            None => Box::pin(self.answer(caller, asked, (own.as_deref(), permissions), key, render)).await?,
         };
-        self.count(&answer.value.counted);
+        self.count(&answer.value.counted, now);
         let keep = |as_of| self.may_keep(as_of, caller, answer.value.grounds.iter().copied(), answer.until);
         let keep = as_of.map(keep).transpose()?;
-        let answer_until = self.now() + Duration::seconds(caller.service.answer_seconds.into());
+        let answer_until = now + Duration::seconds(caller.service.answer_seconds.into());
         let rely_until = answer.until.map_or(answer_until, |until| until.min(answer_until));
         Ok(Introspected { body: answer.value.body.clone(), rely_until, keep })
     }
 
-    fn kept_answer(&self, key: &[u8; 32], fresh: bool) -> Option<Arc<Kept<KeptAnswer>>> {
-        let (cache, now) = (&self.cache, self.now());
+    fn kept_answer(&self, key: &[u8; 32], fresh: bool, now: OffsetDateTime) -> Option<Arc<Kept<KeptAnswer>>> {
+        let cache = &self.cache;
         if fresh {
             return None;
         }

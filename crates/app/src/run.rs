@@ -206,7 +206,7 @@ impl App {
     /// A catalogue that knows these names, if any does.
     pub(crate) async fn catalogue_for(&self, texts: &[String]) -> Result<Arc<Catalogue>, Refusal> {
         let known = self.catalogue();
-        if known.parse_all(texts).is_ok() { Ok(known) } else { self.reload_catalogue().await }
+        if known.parse_all(texts).is_ok() { Ok(known) } else { Box::pin(self.reload_catalogue()).await }
     }
 
     pub fn health(&self) -> Health {

@@ -8,6 +8,7 @@ use jobpass_domain::usage::{Tally, Use};
 use jobpass_persistence::{Context, Tx, usage};
 use metrics::Counter;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 
@@ -153,9 +154,17 @@ pub(crate) struct Counted {
     job: Option<JobId>,
     uses: Box<[Arc<Use>]>,
     needed: Box<[GrantId]>,
+    /// The second in which these grants were last noted as needed.
+    noted_at: AtomicI64,
 }
 
 impl Counted {
+    /// That a grant is needed is noted by the second, and an answer that is kept may be given thousands of times in one.
+    fn is_first_of_its_second(&self, now: OffsetDateTime) -> bool {
+        let second = now.unix_timestamp();
+        self.noted_at.swap(second, Ordering::Relaxed) != second
+    }
+
     /// What it holds; uses are mostly shared.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.uses) + size_of_val(&*self.needed)
@@ -187,20 +196,22 @@ impl App {
             job,
             uses: uses.into_iter().map(|used| pending.shared(used)).collect(),
             needed: decision.needed.iter().copied().collect(),
+            noted_at: AtomicI64::new(i64::MIN),
         }
     }
 
     /// Counts a decision, each time that it is given.
-    pub(crate) fn count(&self, counted: &Counted) {
+    pub(crate) fn count(&self, counted: &Counted, now: OffsetDateTime) {
         if counted.allowed { &self.usage.allowed } else { &self.usage.denied }.increment(1);
         let (Some(job), false) = (counted.job, counted.uses.is_empty()) else { return };
-        let now = self.now();
         let mut pending = self.usage.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for used in &counted.uses {
             pending.add(used, Tally::once(now, job));
         }
-        for grant in &counted.needed {
-            pending.need(*grant, now);
+        if counted.is_first_of_its_second(now) {
+            for grant in &counted.needed {
+                pending.need(*grant, now);
+            }
         }
     }
 

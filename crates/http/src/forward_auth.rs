@@ -6,7 +6,7 @@ mod gateway;
 mod presented;
 mod reply;
 
-pub(crate) use reply::{is_here, only_verdicts};
+pub(crate) use reply::{is_here, verdict_only};
 
 use crate::problem::Denied;
 use crate::render::{self, KEEP};

@@ -3,10 +3,13 @@
 
 mod attempt;
 mod sketch;
+mod watch;
 
-pub(crate) use attempt::{Attempt, claim, prove};
+pub(crate) use attempt::{claim, prove};
+pub(crate) use watch::Watch;
 
 use crate::problem::Denied;
+use attempt::Attempt;
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
@@ -63,6 +66,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// What the limits on a caller are, and what is left of them.
+#[derive(Debug)]
 pub(crate) struct Standing {
     levels: [Option<(&'static Policy, Level)>; 2],
 }

@@ -5,11 +5,11 @@
     reason = "routes! needs what utoipa puts beside each handler; not linted in tests, so no expect"
 )]
 
-use crate::forward_auth::{__path_forward_auth, every_path, forward_auth, only_verdicts};
+use crate::forward_auth::{__path_forward_auth, every_path, forward_auth};
 use crate::oauth::{authorize::*, introspect::*, key_set::*, metadata::*, registry_token::*, revoke::*, token::*};
 use crate::openapi::{self, ApiDoc};
 use crate::problem::Denied;
-use crate::request::{limit_failures, name_request};
+use crate::request::around;
 use crate::rest::{
     audit_event::*, authorize::*, catalogue::*, ceiling::*, client_key::*, configuration::*, explain::*, grant::*,
     group::*, health::*, instance::*, invalidation::*, job::*, job_token::*, member::*, project::*,
@@ -18,7 +18,7 @@ use crate::rest::{
 };
 use crate::server::Server;
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jobpass_app::Refusal;
@@ -129,10 +129,8 @@ pub fn router(server: Arc<Server>) -> Router {
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
         .fallback(async || Denied::NoRoute)
         .method_not_allowed_fallback(async || Denied::MethodNotAllowed)
-        .layer(from_fn_with_state(Arc::clone(&server), limit_failures))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(Arc::clone(&server), name_request))
-        .layer(from_fn(only_verdicts))
+        .layer(from_fn_with_state(Arc::clone(&server), around))
         .with_state(server)
 }
 

@@ -8,9 +8,14 @@ mod paced;
 mod tokens;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+/// The server's: a floor is of the same build.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Whatever went wrong: this run has no figure.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

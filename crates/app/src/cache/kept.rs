@@ -127,7 +127,8 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
         if !fresh && let Some(kept) = self.get(&key, freshness, now) {
             return Ok(kept);
         }
-        let loaded = Arc::new(load(freshness.ticket()).await?);
+        // A load is large and rare: boxed, it does not make every request's future as large.
+        let loaded = Arc::new(Box::pin(load(freshness.ticket())).await?);
         self.put(key, Arc::clone(&loaded), freshness, now);
         Ok(loaded)
     }

@@ -60,6 +60,9 @@ fn basic(encoded: &str) -> Option<Presented> {
 }
 
 pub(crate) fn form_decode(text: &str) -> Option<String> {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
+        return Some(text.to_owned());
+    }
     let spaces = text.replace('+', " ");
     percent_decode_str(&spaces).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

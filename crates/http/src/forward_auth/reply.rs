@@ -1,8 +1,6 @@
 //! The three answers, each with its reason: a header for machines, and plain text, for git shows nothing else.
 
 use super::PREFIX;
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -93,13 +91,10 @@ pub(super) fn passed(identity: Identity<'_>, set: &ForwardAuth, reason: Reason) 
     (StatusCode::OK, headers).into_response()
 }
 
-/// Around everything: whatever went wrong inside, a gateway gets one of the three. The rest of the answer
-/// was logged where it was made.
-pub(crate) async fn only_verdicts(request: Request, next: Next) -> Response {
-    let here = is_here(request.uri().path());
-    let response = next.run(request).await;
+/// Around everything: whatever went wrong inside, a gateway gets one of the three. The rest of the answer was logged before.
+pub(crate) fn verdict_only(response: Response) -> Response {
     let understood = matches!(response.status(), StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    if here && !understood { instead_of(&response) } else { response }
+    if understood { response } else { instead_of(&response) }
 }
 
 pub(crate) fn is_here(path: &str) -> bool {

@@ -113,7 +113,9 @@ impl Proof {
         let found = match &self.by {
             By::Bearer(secret) => app.service(None, secret.expose(), request).await,
             By::Secret(id, secret) => app.service(Some(id), secret.expose(), request).await,
-            By::Assertion(text, _) => app.service_by_assertion(text.expose(), &server.config.issuer, request).await,
+            By::Assertion(text, _) => {
+                Box::pin(app.service_by_assertion(text.expose(), &server.config.issuer, request)).await
+            }
         };
         found.map_err(|refusal| self.refused(refusal))
     }

@@ -6,13 +6,15 @@ use axum::extract::Request;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use jobpass_domain::Secret;
-use std::collections::BTreeMap;
 
 /// The parameters of a form. A value is a secret until it is known not to be one.
-pub(super) struct Form(BTreeMap<String, Vec<Secret>>);
+pub(super) struct Form(Vec<(String, Secret)>);
 
 /// What may be named more than once (RFC 8707, section 2; RFC 8693, section 2.1).
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
+
+/// Far more than any endpoint knows: each is compared with all before it.
+const MAX_PARAMETERS: usize = 200;
 
 impl Form {
     /// The head of the request, and its form.
@@ -33,34 +35,33 @@ impl Form {
 
     fn parse(text: &str) -> Result<Form, OAuthDenied> {
         let malformed = || OAuthDenied::invalid_request("the form is not well-formed");
-        let mut parameters = BTreeMap::new();
+        let mut parameters: Vec<(String, Secret)> = Vec::with_capacity(8);
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = form_decode(name).ok_or_else(malformed)?;
             let value = form_decode(value).map(Secret::new).ok_or_else(malformed)?;
-            let repeatable = REPEATABLE.contains(&name.as_str());
-            let values: &mut Vec<Secret> = parameters.entry(name).or_default();
-            if !values.is_empty() && !repeatable {
+            if !REPEATABLE.contains(&name.as_str()) && parameters.iter().any(|(known, _)| *known == name) {
                 return Err(OAuthDenied::invalid_request("a parameter is repeated"));
             }
-            values.push(value);
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(OAuthDenied::invalid_request("too many parameters"));
+            }
+            parameters.push((name, value));
         }
-        for values in parameters.values_mut() {
-            values.retain(|value| !value.expose().is_empty());
-        }
+        parameters.retain(|(_, value)| !value.expose().is_empty());
         Ok(Form(parameters))
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &'static str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// Of a parameter that may be repeated.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.get(name).into_iter().flatten().map(Secret::expose)
+    pub(super) fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.expose())
     }
 
-    pub(super) fn require(&self, name: &str, missing: &'static str) -> Result<&str, OAuthDenied> {
+    pub(super) fn require(&self, name: &'static str, missing: &'static str) -> Result<&str, OAuthDenied> {
         self.get(name).ok_or(OAuthDenied::invalid_request(missing))
     }
 
@@ -74,7 +75,7 @@ impl Form {
     }
 
     /// The words of a space-separated value.
-    pub(super) fn words(&self, name: &str) -> Vec<String> {
+    pub(super) fn words(&self, name: &'static str) -> Vec<String> {
         self.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 }
