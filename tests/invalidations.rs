@@ -1,7 +1,7 @@
 //! The feed of invalidations: what was changed is told, as tags that only the service knows which it was told them; who missed something
 //! goes on or begins anew; and a stream ends with whatever it stands on.
 
-use crate::support::feed::{Stream, request};
+use crate::support::feed::{Stream, request, until_followed};
 use crate::support::{Reply, Server, Wire, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,7 +14,15 @@ async fn granted() -> (World, Value) {
     let world = World::new().await;
     world.grant(&["packages:read"], json!({})).await;
     let minted = world.mint("1", json!({})).await;
+    until_followed(&world.server, &world.service).await;
     (world, minted)
+}
+
+/// A world of which nothing is new to its server.
+async fn settled() -> World {
+    let world = World::new().await;
+    until_followed(&world.server, &world.service).await;
+    world
 }
 
 fn text(minted: &Value) -> &str {
@@ -23,22 +31,33 @@ fn text(minted: &Value) -> &str {
 
 async fn another_service(world: &World) -> (String, String) {
     let made = world.server.post("/v1/services", world.admin(), json!({ "name": "another" })).await.expect(201);
-    (made.text_at("/client_id"), made.text_at("/client_secret"))
+    let another = (made.text_at("/client_id"), made.text_at("/client_secret"));
+    until_followed(&world.server, &another).await;
+    another
+}
+
+/// The answer that says how long it may be kept. None does while a replica has just started, or hears of a change of who asks.
+async fn promised(ask: impl AsyncFn() -> Reply) -> Reply {
+    let begun = Instant::now();
+    loop {
+        let reply = ask().await.expect(200);
+        if reply.json.get("keep").is_some() || reply.headers.contains_key("jobpass-keep") {
+            return reply;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "nothing is promised: {}", reply.text);
+    }
 }
 
 /// What an answer to this service rests on, and up to which change it is true.
 async fn asked(server: &Server, client: &(String, String), token: &str) -> (Vec<String>, i64) {
     let body = json!({ "token": token, "project": "acme/lib", "permissions": ["packages:read"], "keep": true });
-    let begun = Instant::now();
-    loop {
+    let keep = promised(async || {
         let request = server.http.post(format!("{}/v1/authorize", server.url)).basic_auth(&client.0, Some(&client.1));
-        let keep = crate::support::send(request.json(&body)).await.expect(200).json["keep"].clone();
-        if let Some(tags) = keep["tags"].as_array() {
-            let tags = tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect();
-            return (tags, keep["as_of"].as_i64().unwrap());
-        }
-        assert!(begun.elapsed() < Duration::from_secs(4), "it does not follow what is changed");
-    }
+        crate::support::send(request.json(&body)).await
+    });
+    let keep = &keep.await.json["keep"];
+    let tags = keep["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned());
+    (tags.collect(), keep["as_of"].as_i64().unwrap())
 }
 
 async fn revoke(world: &World, minted: &Value) {
@@ -50,20 +69,14 @@ async fn revoke(world: &World, minted: &Value) {
 
 #[tokio::test]
 async fn html_9_2_5_it_is_an_event_stream_that_begins_and_beats() {
-    let world = World::new().await;
-    // That the service was made may be told after its stream has begun, and ends it like any other change of a service.
-    let (begun, opened, beat) = loop {
-        let begun = Instant::now();
-        let (mut stream, opened) = Stream::open(&world.server, &world.service, &[]).await;
-        assert_eq!(stream.headers()["content-type"], "text/event-stream");
-        assert_eq!(stream.headers()["cache-control"], "no-cache");
-        match stream.next().await {
-            Some(beat) if beat.name == "beat" => break (begun, opened, beat),
-            _ => {}
-        }
-    };
+    let world = settled().await;
+    let begun = Instant::now();
+    let (mut stream, opened) = Stream::open(&world.server, &world.service, &[]).await;
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    let beat = stream.next().await.unwrap();
     assert_eq!(opened.data, json!({ "beat_ms": 500, "bound_ms": 2000 }));
-    assert_eq!(beat.id, opened.id, "nothing was changed");
+    assert_eq!((beat.name.as_str(), &beat.id), ("beat", &opened.id), "nothing was changed");
     let age = Duration::from_millis(beat.data["age_ms"].as_u64().unwrap());
     assert!(age <= begun.elapsed(), "it vouches for no moment that is to come");
 }
@@ -84,6 +97,7 @@ async fn what_rests_on_a_revoked_token_is_told() {
 async fn a_change_of_a_grant_is_told_on_every_replica() {
     let (world, minted) = granted().await;
     let other = Server::beside(&world.server).await;
+    until_followed(&other, &world.service).await;
     let (mut stream, _) = Stream::open(&other, &world.service, &[]).await;
     let (tags, _) = asked(&world.server, &world.service, text(&minted)).await;
     let known_elsewhere = asked(&other, &world.service, text(&minted)).await.0;
@@ -95,11 +109,12 @@ async fn a_change_of_a_grant_is_told_on_every_replica() {
 /// Nothing that was kept can be true any more: of what has no ground of its own.
 #[tokio::test]
 async fn what_changes_everything_is_a_reset_and_the_stream_begins_anew() {
-    let world = World::new().await;
+    let world = settled().await;
     let (mut stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     world.server.post("/v1/catalogue/resources", world.admin(), vault()).await.expect(201);
     let told = stream.news().await.unwrap();
-    assert_eq!((told.name.as_str(), told.tags()), ("reset", vec![]));
+    assert_eq!(told.name, "reset");
+    assert!(told.tags().is_empty());
     stream.until_over().await;
     let (mut next, _) = Stream::open(&world.server, &world.service, &[("last-event-id", &told.id.unwrap())]).await;
     assert_eq!(next.next().await.unwrap().name, "beat");
@@ -191,12 +206,15 @@ async fn a_parameter_that_nobody_reads_is_refused() {
 
 #[tokio::test]
 async fn it_ends_when_the_service_is_changed_or_its_secret_is_over() {
-    let world = World::new().await;
+    let world = settled().await;
     let other = Server::beside(&world.server).await;
     let service = format!("/v1/services/{}", world.service.0);
     let until = json!({ "expires_at": "2026-11-23T11:00:00Z" });
     let second = world.server.post(&format!("{service}/secrets"), world.admin(), until).await.expect(201);
     let by_second = (world.service.0.clone(), second.text_at("/secret"));
+    for server in [&world.server, &other] {
+        until_followed(server, &world.service).await;
+    }
     let (stream, _) = Stream::open(&world.server, &by_second, &[]).await;
     world.server.clock.advance(time::Duration::hours(1));
     stream.until_over().await;
@@ -214,7 +232,7 @@ async fn it_ends_when_the_service_is_changed_or_its_secret_is_over() {
 
 #[tokio::test]
 async fn it_ends_at_once_when_the_server_stops() {
-    let world = World::new().await;
+    let world = settled().await;
     let (stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     let begun = Instant::now();
     tokio::join!(stream.until_over(), world.server.running.stop());
@@ -225,6 +243,7 @@ async fn it_ends_at_once_when_the_server_stops() {
 async fn it_ends_when_the_database_is_lost_and_none_begins_until_it_is_back() {
     let (server, wire) = Wire::before_a_server().await;
     let world = World::on(server).await;
+    until_followed(&world.server, &world.service).await;
     let (stream, _) = Stream::open(&world.server, &world.service, &[]).await;
     wire.cut().await;
     stream.until_over().await;
@@ -235,7 +254,7 @@ async fn it_ends_when_the_database_is_lost_and_none_begins_until_it_is_back() {
 
 #[tokio::test]
 async fn so_many_streams_of_one_service_and_no_more() {
-    let world = World::new().await;
+    let world = settled().await;
     let another = another_service(&world).await;
     let mut streams = Vec::new();
     for _ in 0..32 {
@@ -264,21 +283,25 @@ fn keep(reply: &Reply) -> Option<(i64, u64, usize)> {
 async fn an_answer_says_how_long_it_may_be_kept_to_whom_asks_for_it() {
     let (world, minted) = granted().await;
     let (_, opened) = Stream::open(&world.server, &world.service, &[]).await;
-    let question = json!({ "keep": true });
-    let decision = world.authorize(text(&minted), &["packages:read"], question.clone()).await.expect(200).json;
+    let decide = async |token: &str| {
+        promised(async || world.authorize(token, &["packages:read"], json!({ "keep": true })).await).await.json
+    };
+    let introspect =
+        async |token: &str| promised(async || world.introspect(token, &[LIB, ("keep", "true")]).await).await;
+    let decision = decide(text(&minted)).await;
     assert_eq!((&decision["allowed"], &decision["keep"]["for_ms"]), (&json!(true), &json!(60_000)));
     assert!(decision["keep"]["as_of"].as_i64().unwrap() >= opened.number());
-    let dead = world.authorize("unknown", &["packages:read"], question).await.expect(200).json;
+    let dead = decide("unknown").await;
     assert_eq!(dead["keep"]["for_ms"], 1_000, "no longer than it is known here");
     let silent = world.authorize(text(&minted), &["packages:read"], json!({})).await.expect(200).json;
     assert_eq!(silent.get("keep"), None);
 
     // The token, its job, run, project and credential, the target, their group, and the service.
-    let introspected = world.introspect(text(&minted), &[LIB, ("keep", "true")]).await.expect(200);
+    let introspected = introspect(text(&minted)).await;
     let (as_of, time, tags) = keep(&introspected).unwrap();
     assert!(as_of >= opened.number());
     assert_eq!((time, tags), (60_000, 8));
-    let inactive = world.introspect("unknown", &[LIB, ("keep", "true")]).await.expect(200);
+    let inactive = introspect("unknown").await;
     assert_eq!((inactive.text.as_str(), keep(&inactive).unwrap().1), (r#"{"active":false}"#, 1_000));
     assert_eq!(keep(&world.introspect(text(&minted), &[LIB]).await), None);
 }
@@ -288,8 +311,8 @@ async fn what_ends_by_itself_is_kept_no_longer() {
     let (world, _) = granted().await;
     Stream::open(&world.server, &world.service, &[]).await;
     let for_ms = async |token: &str| {
-        let decision =
-            world.authorize(token, &["packages:read", "jobs:read"], json!({ "keep": true })).await.expect(200);
+        let asked = ["packages:read", "jobs:read"];
+        let decision = promised(async || world.authorize(token, &asked, json!({ "keep": true })).await).await;
         decision.json["keep"]["for_ms"].clone()
     };
     let leased = world.mint("leased", json!({ "job": { "lease_secs": 30 } })).await;
@@ -310,7 +333,8 @@ async fn an_answer_of_forward_auth_says_so_in_a_header() {
         let headers = [&[("x-jobpass-service", secret.as_str())], keep].concat();
         world.server.call_with("GET", &path, Some(text(&minted)), None, &headers).await.expect(200)
     };
-    assert_eq!(keep(&ask(&[("jobpass-keep", "true")]).await).unwrap().1, 60_000);
+    let told = promised(async || ask(&[("jobpass-keep", "true")]).await).await;
+    assert_eq!(keep(&told).unwrap().1, 60_000);
     assert_eq!(keep(&ask(&[]).await), None);
 }
 

@@ -99,6 +99,20 @@ impl Stream {
     }
 }
 
+/// Waits until this server has told all that was changed before. That the service was made is a change of it, and ends its streams.
+pub(crate) async fn until_followed(server: &Server, client: &(String, String)) {
+    let begun = Instant::now();
+    loop {
+        let (mut stream, _) = Stream::open(server, client, &[]).await;
+        while let Some(event) = stream.next().await {
+            if event.name == "beat" {
+                return;
+            }
+        }
+        assert!(begun.elapsed() < PATIENCE, "its streams end again and again");
+    }
+}
+
 pub(crate) async fn request(
     server: &Server,
     client: &(String, String),

@@ -175,10 +175,17 @@ impl Server {
         }
     }
 
-    /// Stopped cleanly, and started again.
+    /// Stopped cleanly, and started again, on another port.
     pub(crate) async fn restart(self) -> Server {
         self.running.stop().await;
         Server::start_at(self.db, self.clock, |_| {}).await
+    }
+
+    /// The same, where it was.
+    pub(crate) async fn restart_in_place(self) -> Server {
+        let address = self.running.addr;
+        self.running.stop().await;
+        Server::start_at(self.db, self.clock, |settings| settings.listen = address).await
     }
 
     /// One request; `body`: JSON.

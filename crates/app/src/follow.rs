@@ -13,6 +13,8 @@ use tokio::sync::watch;
 const PER_BOUND: u32 = 4;
 /// How often it is read where nothing is kept.
 const UNHURRIED: Duration = Duration::from_secs(1);
+/// How long a reading may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// For how long a change is kept for others to read: whoever was away for longer starts anew.
@@ -27,6 +29,12 @@ impl Followed {
     pub(crate) fn number(&self) -> i64 {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// A connection that answers nothing is given up, as one that breaks is.
+async fn in_time<T>(work: impl Future<Output = T>) -> Result<T, Refusal> {
+    let late = |_| Refusal::Unavailable(format!("nothing was read within {PATIENCE:?}"));
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)
 }
 
 impl App {
@@ -52,10 +60,10 @@ impl App {
 
     /// Until something fails. It listens before it reads for the first time, so that nothing lies between.
     async fn follow(&self) -> Result<(), Refusal> {
-        let mut hints = self.db.hints().await?;
+        let mut hints = in_time(self.db.hints()).await??;
         let mut position = None;
         loop {
-            self.catch_up(&mut position).await?;
+            in_time(self.catch_up(&mut position)).await??;
             self.wait(&mut hints).await?;
         }
     }

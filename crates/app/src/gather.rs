@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// The longest that a caller waits, in the queue or for its batch; and the longest that a batch may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Callers with a key each, and what each is answered.
 #[derive(Debug)]
@@ -28,9 +28,12 @@ pub(crate) struct Bounds {
     pub(crate) waiting: usize,
 }
 
+/// Where an answer is waited for.
+type Caller<V> = oneshot::Sender<Result<V, Unanswered>>;
+
 #[derive(Debug)]
 struct Queue<K, V> {
-    waiting: VecDeque<(K, oneshot::Sender<V>)>,
+    waiting: VecDeque<(K, Caller<V>)>,
     in_flight: usize,
 }
 
@@ -72,11 +75,11 @@ impl<K: Send + 'static, V: Send + 'static> Gather<K, V> {
         if self.enqueue(key, caller)? {
             tokio::spawn(fly(Arc::clone(&self.queue), self.bounds.batch, work));
         }
-        timeout(PATIENCE, answer).await.map_err(|_| Unanswered::Late)?.map_err(|_| Unanswered::Broken)
+        timeout(PATIENCE, answer).await.map_err(|_| Unanswered::Late)?.map_err(|_| Unanswered::Broken)?
     }
 
     /// Answers whether another flight may begin; it is counted already.
-    fn enqueue(&self, key: K, caller: oneshot::Sender<V>) -> Result<bool, Unanswered> {
+    fn enqueue(&self, key: K, caller: Caller<V>) -> Result<bool, Unanswered> {
         let mut queue = lock(&self.queue);
         if queue.waiting.len() >= self.bounds.waiting {
             queue.waiting.retain(|(_, caller)| !caller.is_closed());
@@ -104,18 +107,22 @@ async fn fly<K: Send + 'static, V: Send + 'static, F>(
         let mut batch = tokio::spawn(work(keys));
         let Ok(answers) = timeout(PATIENCE, &mut batch).await else {
             batch.abort();
+            tell(callers, std::iter::repeat_with(|| Err(Unanswered::Late)));
             continue;
         };
-        let answers = answers.unwrap_or_default();
-        for (caller, answer) in callers.into_iter().zip(answers) {
-            // Nobody is left to tell whoever went away.
-            drop(caller.send(answer));
-        }
+        tell(callers, answers.unwrap_or_default().into_iter().map(Ok));
+    }
+}
+
+fn tell<V>(callers: Vec<Caller<V>>, answers: impl Iterator<Item = Result<V, Unanswered>>) {
+    for (caller, answer) in callers.into_iter().zip(answers) {
+        // Nobody is left to tell whoever went away.
+        drop(caller.send(answer));
     }
 }
 
 /// The next batch; with none the flight is over, and counted out under the same lock.
-fn next<K, V>(queue: &Mutex<Queue<K, V>>, most: usize) -> Option<(Vec<K>, Vec<oneshot::Sender<V>>)> {
+fn next<K, V>(queue: &Mutex<Queue<K, V>>, most: usize) -> Option<(Vec<K>, Vec<Caller<V>>)> {
     let mut queue = lock(queue);
     let here = std::iter::from_fn(|| queue.waiting.pop_front()).filter(|(_, caller)| !caller.is_closed());
     let (keys, callers): (Vec<K>, Vec<_>) = here.take(most).unzip();

@@ -22,16 +22,18 @@ use jobpass_domain::ground::Ground;
 use jobpass_domain::pipeline::RUN_RETENTION_DAYS;
 use jobpass_domain::signing_key::KEY_ROTATION_DAYS;
 use jobpass_domain::usage::USAGE_RETENTION_DAYS;
-use jobpass_persistence::{Context, Db, Tx, resource_type};
+use jobpass_persistence::{Context, Db, Error, Tx, resource_type};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration as StdDuration;
 use time::{Duration, OffsetDateTime};
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Interval, MissedTickBehavior, timeout};
 use uuid::Uuid;
 
 /// How often a replica compares its clock with the database's.
 const HEARTBEAT: StdDuration = StdDuration::from_secs(1);
+/// How long it may answer nothing until this replica is not ready.
+const PATIENCE: StdDuration = StdDuration::from_secs(1);
 /// How often what has expired is dropped.
 const SWEEP: StdDuration = StdDuration::from_mins(10);
 /// How often what was counted is written.
@@ -295,7 +297,8 @@ impl App {
     async fn beat(&self) -> Result<(), Refusal> {
         self.cache.measure();
         let before = machine_now();
-        let answer = self.db.clock().await;
+        let answer = timeout(PATIENCE, self.db.clock()).await;
+        let answer = answer.unwrap_or_else(|_| Err(Error::Unavailable(format!("nothing within {PATIENCE:?}"))));
         let after = machine_now();
         let health = match &answer {
             Err(error) => Health::NotReady(format!("no answer from the database: {error}")),

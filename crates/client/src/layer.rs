@@ -20,6 +20,8 @@
 //! The token comes as `Authorization: Bearer`, or as the password of Basic under any user name. What is let
 //! through carries the [`Decision`] and its [`Subject`](jobpass_api::Subject) in its extensions; the request
 //! is otherwise as it came, its credential included.
+//!
+//! Each request costs a question, unless the service is one that [keeps](ResourceService::keeping) decisions.
 
 mod drain;
 mod presented;

@@ -21,10 +21,13 @@ mod canned;
 mod client;
 mod credential;
 mod error;
+mod event_stream;
 mod exchange;
+mod feed;
 mod holder;
 pub mod layer;
 mod maintainer;
+mod memory;
 mod runner;
 mod service;
 #[cfg(test)]

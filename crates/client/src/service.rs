@@ -1,33 +1,61 @@
 //! What a resource service does: asks what a presented token may do.
 
 use crate::exchange::{Answer, Dialect, send};
+use crate::feed::Followed;
 use crate::{Ask, Client, Error, Secret};
 use http::{HeaderValue, Method};
 use jobpass_api::{Decision, DecisionOrProblem, Decisions, Introspection, MAX_QUESTIONS, Question};
 use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// A resource service. A question that got no answer is an [`Error`], and every error means: refuse.
 #[derive(Clone, Debug)]
 pub struct ResourceService {
     client: Client,
     basic: HeaderValue,
+    followed: Option<Arc<Followed>>,
 }
 
 impl ResourceService {
     pub(crate) fn new(client: Client, basic: HeaderValue) -> ResourceService {
-        ResourceService { client, basic }
+        ResourceService { client, basic, followed: None }
+    }
+
+    /// From now on up to so many decisions are kept in memory by this and all its clones, for as long as Jobpass vouches for them: a task in
+    /// the background hears what is revoked and changed, and all is forgotten the moment that it hears nothing in time.
+    /// To be called once, in a tokio runtime.
+    #[must_use]
+    pub fn keeping(self, most: usize) -> ResourceService {
+        let followed = Followed::new(self.client.clone(), self.basic.clone(), most);
+        ResourceService { followed: Some(Arc::new(followed)), ..self }
     }
 
     /// May this token do all that is asked? A token that is dead or unknown is a decision with `allowed: false`.
     pub async fn authorize(&self, token: &Secret, ask: &Ask) -> Result<Decision, Error> {
-        let answer = self.post_question(&ask.of(token)).await?;
+        let Some(memory) = self.followed.as_ref().map(|followed| &followed.memory) else {
+            return self.ask(token, ask, false).await;
+        };
+        let (key, asked_at) = (ask.key(token), Instant::now());
+        if let Some(known) = memory.get(&key, asked_at) {
+            return Ok(known);
+        }
+        let mut decision = self.ask(token, ask, memory.is_vouched_for(asked_at)).await?;
+        if let Some(keep) = decision.keep.take() {
+            memory.put(key, &decision, *keep, asked_at);
+        }
+        Ok(decision)
+    }
+
+    async fn ask(&self, token: &Secret, ask: &Ask, keep: bool) -> Result<Decision, Error> {
+        let answer = self.post_question(&ask.of(token, keep)).await?;
         let decision: Decision = answer.json()?;
         check(&answer, &decision)?;
         Ok(decision)
     }
 
-    /// The decisions come in the order of the questions; more than 100 take several calls.
+    /// The decisions come in the order of the questions, none of them from memory; more than 100 take several calls.
     pub async fn authorize_many(&self, asked: &[(&Secret, &Ask)]) -> Result<Vec<DecisionOrProblem>, Error> {
         let mut decisions = Vec::with_capacity(asked.len());
         for some in asked.chunks(MAX_QUESTIONS) {
@@ -56,7 +84,7 @@ impl ResourceService {
     }
 
     async fn authorize_some(&self, asked: &[(&Secret, &Ask)]) -> Result<Vec<DecisionOrProblem>, Error> {
-        let questions: Vec<Question> = asked.iter().map(|(token, ask)| ask.of(token)).collect();
+        let questions: Vec<Question> = asked.iter().map(|(token, ask)| ask.of(token, false)).collect();
         let answer = self.post_question(&json!({ "questions": questions })).await?;
         let Decisions { decisions } = answer.json()?;
         if decisions.len() != asked.len() {

@@ -1,10 +1,10 @@
 //! Audit events.
 
-use crate::{Result, column, id_at};
+use crate::{Reads, Result, column, id_at};
 use jobpass_domain::audit::{Actor, AuditEvent, Change};
 use jobpass_domain::ids::AuditEventId;
 use jobpass_domain::place::Place;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ pub(crate) async fn insert_all(connection: &mut PgConnection, now: OffsetDateTim
 }
 
 /// Newest first. `place`: events there and below, as it lay when they happened; the instance: all.
-pub async fn list(db: &PgPool, place: Place, after: Option<AuditEventId>, limit: i64) -> Result<Vec<AuditEvent>> {
+pub async fn list(db: &Reads, place: Place, after: Option<AuditEventId>, limit: i64) -> Result<Vec<AuditEvent>> {
     let rows = sqlx::query!(
         r#"select at, id, actor_kind, actor_id, action, subject_kind, subject_id, project_id, group_id,
             before::text, after::text, reason, request_id

@@ -1,7 +1,7 @@
 //! Who presents a credential: one statement by its hash. That a credential has expired counts as unknown.
 
 use crate::error::parsed;
-use crate::{Result, Tx, runner, service};
+use crate::{Reads, Result, Tx, runner, service};
 use jobpass_domain::access_token::RunnerProof;
 use jobpass_domain::forward_auth::DraftForwardAuth;
 use jobpass_domain::ids::{AccessTokenId, RunnerId, SecretId, ServiceId, UserId, UserTokenId};
@@ -10,7 +10,6 @@ use jobpass_domain::service::Service;
 use jobpass_domain::text::UserName;
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::user::User;
-use sqlx::PgPool;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
@@ -31,7 +30,7 @@ pub struct ServiceBySecret {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<Option<UserByToken>> {
+pub async fn user(db: &Reads, hash: TokenHash, now: OffsetDateTime) -> Result<Option<UserByToken>> {
     let row = sqlx::query!(
         "select u.id, u.name, u.administrator, u.created_at, t.id as token_id, t.read_only, t.expires_at
          from user_tokens t join users u on u.id = t.user_id
@@ -51,7 +50,7 @@ pub async fn user(db: &PgPool, hash: TokenHash, now: OffsetDateTime) -> Result<O
 
 /// A runner by a secret, or by an access token that it got for one; with the end of what it is proven by.
 pub async fn runner(
-    db: &PgPool,
+    db: &Reads,
     hash: TokenHash,
     now: OffsetDateTime,
 ) -> Result<Option<(Runner, RunnerProof, Option<OffsetDateTime>)>> {
@@ -106,7 +105,7 @@ pub async fn still_proves(tx: &mut Tx, runner: RunnerId, proof: &RunnerProof, no
 
 /// `id`: the client id that came with the secret; `None` for a secret presented as Bearer.
 pub async fn service(
-    db: &PgPool,
+    db: &Reads,
     id: Option<ServiceId>,
     hash: TokenHash,
     now: OffsetDateTime,

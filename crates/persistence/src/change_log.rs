@@ -1,10 +1,10 @@
 //! The change log: what was changed, numbered in the order of commits. Written as the last statement of a transaction, read by
 //! every replica.
 
-use crate::{Db, Result};
+use crate::{Db, Reads, Result};
 use jobpass_domain::ground::Ground;
 use sqlx::postgres::PgListener;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use std::fmt;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -61,7 +61,7 @@ pub async fn end(db: impl PgExecutor<'_>) -> Result<Position> {
 }
 
 /// What was changed since. The row at the position itself is read again: that it is still there shows that nothing was missed.
-pub async fn since(db: &PgPool, position: Position) -> Result<Since> {
+pub async fn since(db: &Reads, position: Position) -> Result<Since> {
     let rows = sqlx::query!(
         "select number, mark, kind, subject from changes where number >= $1 order by number limit $2",
         position.number,
@@ -93,7 +93,7 @@ impl Db {
 
     /// Hints that there is something to read. They may get lost: they spare waiting, and no more.
     pub async fn hints(&self) -> Result<Hints> {
-        let mut listener = PgListener::connect_with(self.control()).await?;
+        let mut listener = self.listener().await?;
         listener.listen(CHANNEL).await?;
         Ok(Hints(listener))
     }

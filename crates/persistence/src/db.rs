@@ -2,11 +2,11 @@
 
 use crate::audit::{self, Event};
 use crate::error::stored;
-use crate::{Error, Result, change_log};
+use crate::{Error, Reads, Result, change_log};
 use jobpass_domain::audit::{Actor, Change};
 use jobpass_domain::ground::Ground;
 use jobpass_domain::token::Hour;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -44,8 +44,10 @@ pub fn connect_options(url: &str) -> Result<PgConnectOptions, String> {
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
+    reads: Reads,
     /// For what must not wait behind requests: the clock, and what was changed.
     control: PgPool,
+    control_reads: Reads,
 }
 
 impl Db {
@@ -57,10 +59,9 @@ impl Db {
             ("statement_timeout", "30s"),
         ]);
         let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
-        Db {
-            control: pool(CONTROL_CONNECTIONS).connect_lazy_with(options.clone()),
-            pool: pool(max_connections).connect_lazy_with(options),
-        }
+        let control = pool(CONTROL_CONNECTIONS).connect_lazy_with(options.clone());
+        let pool = pool(max_connections).connect_lazy_with(options);
+        Db { reads: Reads::new(pool.clone()), pool, control_reads: Reads::new(control.clone()), control }
     }
 
     /// Brings the schema up to date, under a lock: two servers may start at once.
@@ -72,7 +73,7 @@ impl Db {
     }
 
     pub async fn ensure_partitions(&self, moment: OffsetDateTime) -> Result<()> {
-        sqlx::query!("select ensure_partitions($1)", moment).fetch_one(&self.pool).await?;
+        sqlx::query!("select ensure_partitions($1)", moment).fetch_one(&self.reads).await?;
         Ok(())
     }
 
@@ -86,14 +87,14 @@ impl Db {
             i32::try_from(day).unwrap_or(i32::MAX),
             stored(seconds(until).ok())?
         )
-        .execute(&self.pool)
+        .execute(&self.reads)
         .await?;
         Ok(())
     }
 
     /// The database's clock: the one that counts.
     pub async fn clock(&self) -> Result<OffsetDateTime> {
-        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(&self.control).await?)
+        Ok(sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(self.control()).await?)
     }
 
     /// By a connection of its own: the pool tells only that it waited in vain, and not for whom or why.
@@ -121,12 +122,17 @@ impl Db {
     }
 
     /// For reads outside of a transaction.
-    pub fn read(&self) -> &PgPool {
-        &self.pool
+    pub fn read(&self) -> &Reads {
+        &self.reads
     }
 
-    pub(crate) fn control(&self) -> &PgPool {
-        &self.control
+    pub(crate) fn control(&self) -> &Reads {
+        &self.control_reads
+    }
+
+    /// A connection of its own that listens.
+    pub(crate) async fn listener(&self) -> Result<PgListener> {
+        Ok(PgListener::connect_with(&self.control).await?)
     }
 
     pub async fn close(&self) {
@@ -170,7 +176,7 @@ impl Db {
     }
 
     async fn begin(&self, context: Context) -> Result<Tx> {
-        Ok(Tx { inner: self.pool.begin().await?, context, audited: false, changes: Vec::new() })
+        Ok(Tx { inner: self.reads.begin().await?, context, audited: false, changes: Vec::new() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Grants.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx, member};
+use crate::{Reads, Result, Tx, member};
 use jobpass_domain::Role;
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::glob::Glob;
@@ -11,7 +11,7 @@ use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::place::Place;
 use jobpass_domain::refs::RefPattern;
 use serde::Deserialize;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -196,7 +196,7 @@ pub async fn count(tx: &mut Tx, place: Place) -> Result<i64> {
 }
 
 /// Whether a grant on this place names the project or group, as its source or as an exception.
-pub async fn is_named(db: &PgPool, place: Place, id: Uuid) -> Result<bool> {
+pub async fn is_named(db: &Reads, place: Place, id: Uuid) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"select exists (select from grants where (project_id = $1 or group_id = $2)
             and (source_project_id = $3 or source_group_id = $3 or $3 = any(except_ids))) as "named!""#,
@@ -209,7 +209,7 @@ pub async fn is_named(db: &PgPool, place: Place, id: Uuid) -> Result<bool> {
 }
 
 /// Whether a grant on this place excepts the project or group from this source.
-pub async fn is_excepted(db: &PgPool, place: Place, source: GroupId, id: Uuid) -> Result<bool> {
+pub async fn is_excepted(db: &Reads, place: Place, source: GroupId, id: Uuid) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"select exists (select from grants where (project_id = $1 or group_id = $2)
             and source_group_id = $3 and $4 = any(except_ids)) as "excepted!""#,
@@ -224,7 +224,7 @@ pub async fn is_excepted(db: &PgPool, place: Place, source: GroupId, id: Uuid) -
 
 /// Whether a grant for this source, or this one grant, expires there at that moment already.
 pub async fn expires_at(
-    db: &PgPool,
+    db: &Reads,
     place: Place,
     (id, source): (Option<GrantId>, Uuid),
     at: OffsetDateTime,

@@ -1,12 +1,12 @@
 //! Groups. Paths and chains are kept by the schema's triggers.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::Path;
 use jobpass_domain::group::Group;
 use jobpass_domain::ids::{GroupId, ProjectId, UserId};
 use jobpass_domain::mode::Mode;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::collections::HashSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -79,7 +79,7 @@ pub async fn lock(tx: &mut Tx, id: GroupId) -> Result<Option<Group>> {
 }
 
 /// Whether someone with no role here sees the group: a member below it, or anyone when something below is not private.
-pub async fn is_seen_from_below(db: &PgPool, group: GroupId, user: UserId) -> Result<bool> {
+pub async fn is_seen_from_below(db: &Reads, group: GroupId, user: UserId) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"select exists (select from projects where $1 = any(chain) and visibility <> 'private')
             or exists (select from memberships m join groups g on g.id = m.group_id where m.user_id = $2 and $1 = any(g.chain))
@@ -93,7 +93,7 @@ pub async fn is_seen_from_below(db: &PgPool, group: GroupId, user: UserId) -> Re
 }
 
 /// What this user sees, by path; `None`: all.
-pub async fn list(db: &PgPool, seen_by: Option<UserId>, after: Option<&str>, limit: i64) -> Result<Vec<Group>> {
+pub async fn list(db: &Reads, seen_by: Option<UserId>, after: Option<&str>, limit: i64) -> Result<Vec<Group>> {
     sqlx::query_as!(
         Row,
         r#"select id, path, chain, floor, grants_revision, created_at from groups g

@@ -5,7 +5,7 @@ mod mint;
 pub use mint::{NewToken, count_minted, insert_all};
 
 use crate::error::stored;
-use crate::{Result, Tx, authorization_detail};
+use crate::{Reads, Result, Tx, authorization_detail};
 use jobpass_domain::Catalogue;
 use jobpass_domain::authorization_detail::AuthorizationDetail;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId};
@@ -15,7 +15,7 @@ use jobpass_domain::pipeline::Trigger;
 use jobpass_domain::refs::RefType;
 use jobpass_domain::token::{Hour, TokenHash};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -243,7 +243,7 @@ pub async fn info(connection: &mut PgConnection, id: JobTokenId) -> Result<Optio
 
 /// Live tokens of a project, newest first.
 pub async fn list(
-    db: &PgPool,
+    db: &Reads,
     project: ProjectId,
     after: Option<JobTokenId>,
     now: OffsetDateTime,

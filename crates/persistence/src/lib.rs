@@ -22,6 +22,7 @@ pub mod member;
 pub mod pipeline;
 pub mod project;
 pub mod question;
+mod reads;
 pub mod registry_authority;
 pub mod resource_type;
 pub mod route_table;
@@ -39,6 +40,7 @@ pub mod user;
 
 pub use db::{Context, Db, Tx, connect_options, id_at};
 pub use error::{Error, OnConstraint};
+pub use reads::Reads;
 pub use sweep::Sweep;
 
 /// The answer of a read or a write.

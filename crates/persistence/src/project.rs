@@ -1,14 +1,14 @@
 //! Projects. Paths and chains are kept by the schema's triggers.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::Path;
 use jobpass_domain::glob::Glob;
 use jobpass_domain::ids::{GroupId, ProjectId, UserId};
 use jobpass_domain::mode::{Mode, Visibility};
 use jobpass_domain::project::Project;
 use jobpass_domain::refs::RefPattern;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -133,7 +133,7 @@ pub async fn lock(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
 }
 
 /// What this user sees, by path; `None`: all.
-pub async fn list(db: &PgPool, seen_by: Option<UserId>, after: Option<&str>, limit: i64) -> Result<Vec<Project>> {
+pub async fn list(db: &Reads, seen_by: Option<UserId>, after: Option<&str>, limit: i64) -> Result<Vec<Project>> {
     sqlx::query_as!(
         Row,
         r#"select id, path, chain, visibility, mode, protected_refs, protected_environments, grants_revision, created_at,

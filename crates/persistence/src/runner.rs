@@ -1,12 +1,12 @@
 //! Runners.
 
 use crate::error::parsed;
-use crate::{Result, Tx, column};
+use crate::{Reads, Result, Tx, column};
 use jobpass_domain::ids::{RunnerId, UserId};
 use jobpass_domain::place::Place;
 use jobpass_domain::runner::Runner;
 use jobpass_domain::text::Label;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -122,7 +122,7 @@ pub async fn lock_all_on(tx: &mut Tx, place: Place) -> Result<()> {
 }
 
 /// All, or those scoped to what this user maintains; oldest first.
-pub async fn list(db: &PgPool, maintained_by: Option<UserId>, after: Option<Uuid>, limit: i64) -> Result<Vec<Runner>> {
+pub async fn list(db: &Reads, maintained_by: Option<UserId>, after: Option<Uuid>, limit: i64) -> Result<Vec<Runner>> {
     sqlx::query_as!(
         Row,
         r#"select r.id, r.name, r.group_id, r.project_id, coalesce(g.path, p.path) as scope_path, r.protected, r.asserts_actor,

@@ -1,10 +1,10 @@
 //! The live secrets of runners and services: two at a time, by slot.
 
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::ids::SecretId;
 use jobpass_domain::live_secret::{LiveSecret, SecretOwner};
 use jobpass_domain::token::TokenHash;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 
 /// Takes a free slot, one whose secret has expired included; answers whether there was one.
@@ -35,7 +35,7 @@ pub async fn insert(tx: &mut Tx, owner: SecretOwner, secret: &LiveSecret, hash: 
 }
 
 /// Oldest first.
-pub async fn list(db: &PgPool, owner: SecretOwner, now: OffsetDateTime) -> Result<Vec<LiveSecret>> {
+pub async fn list(db: &Reads, owner: SecretOwner, now: OffsetDateTime) -> Result<Vec<LiveSecret>> {
     let rows = sqlx::query!(
         "select id, expires_at, created_at from secrets
          where (runner_id = $1 or service_id = $2) and (expires_at is null or expires_at > $3) order by id",

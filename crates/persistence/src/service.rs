@@ -1,13 +1,13 @@
 //! Resource services.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::forward_auth::{DraftForwardAuth, ForwardAuth};
 use jobpass_domain::ids::{ProjectId, ServiceId};
 use jobpass_domain::service::Service;
 use jobpass_domain::text::{AudienceUri, Label};
+use sqlx::PgExecutor;
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -100,7 +100,7 @@ pub async fn lock(tx: &mut Tx, id: ServiceId) -> Result<Option<Service>> {
 }
 
 /// Oldest first.
-pub async fn list(db: &PgPool, after: Option<Uuid>, limit: i64) -> Result<Vec<Service>> {
+pub async fn list(db: &Reads, after: Option<Uuid>, limit: i64) -> Result<Vec<Service>> {
     sqlx::query_as!(
         Row,
         r#"select s.id, s.name, s.resources, s.project_id, p.path as "project_path?", s.audience, s.audience_required,

@@ -1,13 +1,13 @@
 //! Trust rules.
 
 use crate::error::{parsed, stored};
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::claims::ClaimPatterns;
 use jobpass_domain::ids::{ProjectId, TrustRuleId};
 use jobpass_domain::text::{HttpsUrl, Label};
 use jobpass_domain::trust_rule::{Ci, MAX_TRUST_RULES, Terms, TrustRule};
+use sqlx::PgExecutor;
 use sqlx::types::Json;
-use sqlx::{PgExecutor, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -96,7 +96,7 @@ pub async fn find(db: impl PgExecutor<'_>, id: TrustRuleId) -> Result<Option<Tru
 }
 
 /// Those of a project that name this issuer, oldest first.
-pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<Vec<TrustRule>> {
+pub async fn of_issuer(db: &Reads, project: ProjectId, issuer: &str) -> Result<Vec<TrustRule>> {
     sqlx::query_as!(
         Row,
         r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,
@@ -115,7 +115,7 @@ pub async fn of_issuer(db: &PgPool, project: ProjectId, issuer: &str) -> Result<
 
 /// The `jwks_uri` of a project's rules that name this issuer: each once, by the oldest rule that has it. Nothing more, and by one statement:
 /// what is read before a signature holds takes equally long whether there is such a rule or project.
-pub async fn key_sources(db: &PgPool, project: &str, issuer: &str, limit: i64) -> Result<Vec<Option<String>>> {
+pub async fn key_sources(db: &Reads, project: &str, issuer: &str, limit: i64) -> Result<Vec<Option<String>>> {
     let uris = sqlx::query_scalar!(
         "select r.jwks_uri from trust_rules r join projects p on p.id = r.project_id
          where (p.id = $1 or p.path = $2) and r.issuer = $3 group by r.jwks_uri order by min(r.id::text) limit $4",
@@ -128,7 +128,7 @@ pub async fn key_sources(db: &PgPool, project: &str, issuer: &str, limit: i64) -
 }
 
 /// The same of one rule; empty where it names another issuer or is not there.
-pub async fn key_source(db: &PgPool, id: TrustRuleId, issuer: &str) -> Result<Vec<Option<String>>> {
+pub async fn key_source(db: &Reads, id: TrustRuleId, issuer: &str) -> Result<Vec<Option<String>>> {
     let uris = sqlx::query_scalar!("select jwks_uri from trust_rules where id = $1 and issuer = $2", id.0, issuer);
     Ok(uris.fetch_all(db).await?)
 }
@@ -154,7 +154,7 @@ pub async fn lock_all(tx: &mut Tx, project: ProjectId) -> Result<()> {
 }
 
 /// Oldest first.
-pub async fn list(db: &PgPool, project: ProjectId, after: Option<Uuid>, limit: i64) -> Result<Vec<TrustRule>> {
+pub async fn list(db: &Reads, project: ProjectId, after: Option<Uuid>, limit: i64) -> Result<Vec<TrustRule>> {
     sqlx::query_as!(
         Row,
         r#"select id, project_id, name, issuer, jwks_uri, ci, claims as "claims: Json<ClaimPatterns>", permissions, protected,

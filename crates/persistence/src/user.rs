@@ -1,12 +1,12 @@
 //! Users and their API tokens.
 
 use crate::error::parsed;
-use crate::{Result, Tx};
+use crate::{Reads, Result, Tx};
 use jobpass_domain::ids::{UserId, UserTokenId};
 use jobpass_domain::text::UserName;
 use jobpass_domain::token::TokenHash;
 use jobpass_domain::user::{User, UserToken};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -82,7 +82,7 @@ pub async fn lock(tx: &mut Tx, key: &str) -> Result<Option<User>> {
     .transpose()
 }
 
-pub async fn list(db: &PgPool, after: Option<&str>, limit: i64) -> Result<Vec<User>> {
+pub async fn list(db: &Reads, after: Option<&str>, limit: i64) -> Result<Vec<User>> {
     sqlx::query_as!(
         Row,
         "select id, name, administrator, created_at from users
@@ -155,7 +155,7 @@ impl From<TokenRow> for UserToken {
 
 /// Live tokens of one user, or of all; oldest first.
 pub async fn list_tokens(
-    db: &PgPool,
+    db: &Reads,
     user: Option<UserId>,
     after: Option<Uuid>,
     now: OffsetDateTime,

@@ -1,6 +1,7 @@
 //! A shelf of what is kept: bounded in bytes, and each thing on it with what it rests on and until when it holds.
 
 use super::freshness::{Freshness, Slot, Ticket, slot};
+use crate::gather::{PATIENCE, Unanswered};
 use jobpass_domain::ground::Ground;
 use metrics::Counter;
 use quick_cache::Weighter;
@@ -8,6 +9,7 @@ use quick_cache::sync::Cache;
 use std::hash::Hash;
 use std::sync::Arc;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 /// What a thing takes beside its key and what it rests on.
 const OVERHEAD: usize = 160;
@@ -116,8 +118,8 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
         self.things.remove(key);
     }
 
-    /// What is kept there, or else what is loaded, which is then kept. `fresh`: loaded either way.
-    pub(crate) async fn get_or_load<E>(
+    /// What is kept there, or else what is loaded within a while, which is then kept. `fresh`: loaded either way.
+    pub(crate) async fn get_or_load<E: From<Unanswered>>(
         &self,
         (key, fresh): (K, bool),
         freshness: &Freshness,
@@ -128,7 +130,8 @@ impl<K: Eq + Hash + Clone, V: Weight> Shelf<K, V> {
             return Ok(kept);
         }
         // A load is large and rare: boxed, it does not make every request's future as large.
-        let loaded = Arc::new(Box::pin(load(freshness.ticket())).await?);
+        let load = Box::pin(load(freshness.ticket()));
+        let loaded = Arc::new(timeout(PATIENCE, load).await.map_err(|_| Unanswered::Late)??);
         self.put(key, Arc::clone(&loaded), freshness, now);
         Ok(loaded)
     }
