@@ -7,12 +7,15 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from types import SimpleNamespace
 
 from packages import pip
 from processes import must
 from row import row
 from world import World, basic, http
+
+HOOKS = Path(__file__).resolve().parents[1] / "drivers/schemathesis_forms.py"
 
 CHECKS = [
     "not_a_server_error",
@@ -34,11 +37,12 @@ def schemathesis(it):
     admin = must([*jobpass, "bootstrap-admin", "--data-dir", data], timeout=60).strip()
     world = World(SimpleNamespace(url=url, issuer=url, admin=admin, binary=it.world.binary), "acme")
 
-    def fuzz(name, config, *options):
+    def fuzz(name, config, *options, forms=None):
         file = it.folder / f"{name}.toml"
         file.write_text(config)
         command = [it.kit[0].program("schemathesis"), "--config-file", file, "run", f"{url}/openapi.json"]
-        done = it.run([*command, "--no-color", *options], timeout=600, cwd=it.folder)
+        env = {"JOBPASS_FORMS": json.dumps(forms or {}), "SCHEMATHESIS_HOOKS": str(HOOKS)}
+        done = it.run([*command, "--no-color", *options], timeout=600, cwd=it.folder, env=env)
         assert done.returncode == 0, done.stdout[done.stdout.find("FAILURES"):][:1200] or done.stderr[-1200:]
         assert "Operations:" in done.stdout and " passed" in done.stdout, done.stdout[-1200:]
 
@@ -52,7 +56,8 @@ def schemathesis(it):
     with it.check("reached"):
         doors, har = its_doors(world), it.folder / "reached.har"
         only = [option for door in doors for option in ("--include-operation-id", door.operation)]
-        fuzz("reached", behind_doors(doors), *only, "--report-har-path", har)
+        forms = {f"POST {door.path}": door.forms for door in doors if door.forms}
+        fuzz("reached", behind_doors(doors), *only, "--report-har-path", har, forms=forms)
         assert_reached(har, doors)
     # Each operation by whom it is for; then by who may nothing, and by who is nobody any more.
     for name, bearer, called_by, examples in [
@@ -102,6 +107,8 @@ class Door:
     headers: dict
     # By the place of the parameter: what opens it.
     words: dict
+    # Forms that open it; each must.
+    forms: tuple = ()
 
 
 def its_doors(world):
@@ -112,23 +119,24 @@ def its_doors(world):
     gateway = world.new_service("door gateway", project=world.target, forward_auth=forward_auth)
     world.grant(world.target, world.target, ["packages:read", "containers:read"])
     urn = "urn:ietf:params:oauth"
-    form = {
-        "grant_type": ["client_credentials", f"{urn}:grant-type:token-exchange"],
-        "subject_token": [job],
-        "subject_token_type": [f"{urn}:token-type:access_token"],
-        "requested_token_type": ["", f"{urn}:token-type:access_token", f"{urn}:token-type:id_token"],
-        "scope": ["", "packages:read"],
-        "resource[*]": ["https://vault.example"],
-        "audience[*]": ["https://vault.example"],
+    exchange = {
+        "grant_type": f"{urn}:grant-type:token-exchange",
+        "subject_token": job,
+        "subject_token_type": f"{urn}:token-type:access_token",
+        "audience": ["https://vault.example"],
         # Empty is left out.
-        **dict.fromkeys(["authorization_details", "client_secret", "client_assertion", "client_assertion_type"], [""]),
+        **dict.fromkeys(["scope", "resource", "requested_token_type", "authorization_details", "actor_token", "id_token_signed_response_alg"], ""),
+        **dict.fromkeys(["client_secret", "client_assertion", "client_assertion_type"], ""),
     }
+    id_token = {**exchange, "requested_token_type": f"{urn}:token-type:id_token"}
+    runners = {**exchange, "grant_type": "client_credentials", "audience": ""}
     return [
         Door(
             "oauth_token",
             "/oauth/token",
             {"Authorization": f"Bearer {runner['token']}"},
-            {f"body.{name}": values for name, values in form.items()},
+            {},
+            (exchange, id_token, runners),
         ),
         Door(
             "oauth_registry_token",
@@ -152,6 +160,11 @@ def assert_reached(har, doors):
         of_door = [entry for entry in entries if urllib.parse.urlsplit(entry["request"]["url"]).path.startswith(door.path)]
         statuses = {entry["response"]["status"] for entry in of_door}
         assert 200 in statuses and len(statuses) > 1, f"{door.operation} answered {statuses or 'nothing'}"
+        sent = [entry["request"].get("postData", {}).get("text", "") for entry in of_door if entry["response"]["status"] == 200]
+        opened = [dict(urllib.parse.parse_qsl(text)) for text in sent]
+        for form in door.forms:
+            told = {name: value for name, value in form.items() if value and isinstance(value, str)}
+            assert any(told.items() <= one.items() for one in opened), f"{door.operation} never answered 200 to {told}"
 
 
 def known(world):
@@ -185,10 +198,12 @@ def whole_run(examples):
 
 
 def behind_doors(doors):
-    lines, operations = whole_run(40), []
+    # What the file forbids is in the runs that follow.
+    lines, operations = [*whole_run(120), 'generation.mode = "positive"'], []
     for number, door in enumerate(doors):
         headers = ", ".join(f'{name} = "{value}"' for name, value in door.headers.items())
-        operations += ["[[operations]]", f'include-operation-id = "{door.operation}"', f"headers = {{ {headers} }}", "[operations.parameters]"]
+        operations += ["[[operations]]", f'include-operation-id = "{door.operation}"', f"headers = {{ {headers} }}"]
+        operations += ["[operations.parameters]"] if door.words else []
         for place, (parameter, values) in enumerate(door.words.items()):
             name = f"door-{number}-{place}"
             lines += [f"[dictionaries.{name}]", f"values = {json.dumps(values)}"]
