@@ -488,15 +488,7 @@ fn golden_matrix() {
 fn every_reason_stands_in_the_matrix() {
     use Reason as R;
     let golden = render();
-    let conditions = [
-        Failed::Fork,
-        Failed::Ref,
-        Failed::Protected,
-        Failed::Environment,
-        Failed::Trigger,
-        Failed::VouchedBy,
-        Failed::Role,
-    ];
+    let conditions = Failed::ALL;
     let others = [
         R::Unknown,
         R::Revoked,

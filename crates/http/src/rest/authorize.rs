@@ -41,15 +41,7 @@ pub(crate) enum OneOrManyAnswers {
     responses((status = 200, body = OneOrManyAnswers)))]
 pub(crate) async fn authorize(api: Api, by: Service, body: JsonText<{ 8 * BODY_LIMIT }>) -> Result<Response, Denied> {
     let (server, service, text) = (&*api, &by.0, &*body.0);
-    if let Some(known) = server.app.known_decision(service, text) {
-        return Ok(json(known));
-    }
-    let Some(questions) = questions(text)? else {
-        if text.len() > BODY_LIMIT {
-            return Err(Denied::TooLarge { limit: BODY_LIMIT });
-        }
-        return Ok(json(one(server, service, text, parse(text)?).await?));
-    };
+    let Some(questions) = batch(text) else { return alone(server, service, text).await };
     if questions.is_empty() || questions.len() > MAX_QUESTIONS {
         let detail = format!("{} questions; 1 to {MAX_QUESTIONS}", questions.len());
         return Err(Refusal::invalid("/questions", "out_of_range", detail).into());
@@ -61,8 +53,24 @@ pub(crate) async fn authorize(api: Api, by: Service, body: JsonText<{ 8 * BODY_L
     Ok(json(all(&decisions)))
 }
 
-/// Those of a batch, each as it was written; `None`: there is one question.
-fn questions(text: &[u8]) -> Result<Option<Vec<&RawValue>>, Denied> {
+/// One question, or a batch that is none.
+async fn alone(api: &Server, by: &ServiceCaller, text: &[u8]) -> Result<Response, Denied> {
+    if let Some(known) = api.app.known_decision(by, text) {
+        return Ok(json(known));
+    }
+    let value: Value = parse(text)?;
+    if value.get("questions").is_some() {
+        let twice = || Refusal::invalid("/questions", "duplicate_field", "duplicate field `questions`");
+        return Err(read::<Questions>(value).err().unwrap_or_else(twice).into());
+    }
+    if text.len() > BODY_LIMIT {
+        return Err(Denied::TooLarge { limit: BODY_LIMIT });
+    }
+    Ok(json(one(api, by, text, parse(text)?).await?))
+}
+
+/// The questions of a well-formed batch, each as it was written.
+fn batch(text: &[u8]) -> Option<Vec<&RawValue>> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Batch<'a> {
@@ -71,17 +79,8 @@ fn questions(text: &[u8]) -> Result<Option<Vec<&RawValue>>, Denied> {
     }
 
     // serde would fill it from a list, too.
-    if text.trim_ascii_start().starts_with(b"{")
-        && let Ok(batch) = serde_json::from_slice::<Batch<'_>>(text)
-    {
-        return Ok(Some(batch.questions));
-    }
-    let value: Value = parse(text)?;
-    if value.get("questions").is_none() {
-        return Ok(None);
-    }
-    let twice = || Refusal::invalid("/questions", "duplicate_field", "duplicate field `questions`");
-    Err(read::<Questions>(value).err().unwrap_or_else(twice).into())
+    let is_object = text.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice::<Batch<'_>>(text).ok())?.map(|batch| batch.questions)
 }
 
 /// Answers to all of a batch, each of which is rendered ([`Decisions`]).
