@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from machine import ALL, pinned
 from processes import Failed, must
 
+# So many jobs has a pipeline.
+_JOBS = 10
 # Over so many hours the tokens were issued, and so long all of them live yet.
 _HOURS = 20
 _LIVE_HOURS = 12
@@ -29,7 +31,8 @@ class Seeding:
         """`count` live tokens; answers the file with the texts of `asked` of them, spread over all and in no order, and their hours."""
         hour = int(time.time() // 3600)
         texts = self._keys(name, count, until_hour=hour, hours=_HOURS, asked=asked)
-        self._insert(name, "pipelines", "where n % 10 = 0", {"id": _id(3, "n / 10"), "key": "'p' || n / 10", "created_at": _issued()})
+        run = {"id": _pipeline_id(), "key": _pipeline_key(), "created_at": _at("run_hour")}
+        self._insert(name, "pipelines", f"where n % {_JOBS} = 0", run)
         # Neither of the two waits for the other.
         with ThreadPoolExecutor() as threads:
             for made in [threads.submit(self._jobs, name, count), threads.submit(self._tokens, name, count, _ends())]:
@@ -47,14 +50,19 @@ class Seeding:
         """`count` tokens that expired days ago, spread over ten days; their jobs and pipelines are long gone."""
         hour = int(time.time() // 3600) - days_ago * 24
         self._keys(name, count, until_hour=hour, hours=240, asked=0)
-        self._tokens(name, count, f"{_issued()} + interval '1 hour'")
+        self._tokens(name, count, f"{_at('hour')} + interval '1 hour'")
         self._settle(name)
 
     def _keys(self, name, count, *, until_hour, hours, asked):
-        """The numbers, hours and hashes in a table, and the partitions for them."""
+        """The numbers, hours and hashes in a table, with the hour of each pipeline's first job, and the partitions for them."""
         texts = self._folder / f"{name}-{until_hour}-tokens"
-        self._database.sql(name, "create unlogged table bench_keys (n bigint not null, hour int not null, token_hash bytea not null)")
-        copy = [self._database.bindir / "psql", "-qX", "-d", self._database.url(name), "-c", "copy bench_keys from stdin"]
+        run_hour = f"({until_hour - hours + 1} + (n - n % {_JOBS}) * {hours} / {count})::int"
+        self._database.sql(
+            name,
+            "create unlogged table bench_keys (n bigint not null, hour int not null, token_hash bytea not null,"
+            f" run_hour int not null generated always as ({run_hour}) stored)",
+        )
+        copy = [self._database.bindir / "psql", "-qX", "-d", self._database.url(name), "-c", "copy bench_keys (n, hour, token_hash) from stdin"]
         with subprocess.Popen(self._made(name, count, until_hour, hours, asked, texts), stdout=subprocess.PIPE) as tokens:
             done = subprocess.run([str(word) for word in copy], stdin=tokens.stdout, timeout=_PATIENCE, capture_output=True, text=True)
         if tokens.returncode != 0 or done.returncode != 0:
@@ -70,15 +78,15 @@ class Seeding:
     def _jobs(self, name, count):
         with self._without_indexes(name, "jobs", count):
             self._insert(name, "jobs", "", {
-                "id": _id(2, "n"), "pipeline_id": _id(3, "n / 10"), "key": "'p' || n", "opened_at": _issued(), "deadline_at": _ends(),
+                "id": _job_id(), "pipeline_id": _pipeline_id(), "key": "'p' || n", "opened_at": _at("hour"), "deadline_at": _ends(),
             })  # fmt: skip
 
     def _tokens(self, name, count, expires_at):
         with self._without_indexes(name, "job_tokens", count):
             self._insert(name, "job_tokens", "", {
-                "issued_hour": "hour", "id": _id(1, "n", "hour"), "root_id": _id(1, "n", "hour"), "hash": "token_hash",
-                "job_id": _id(2, "n"), "pipeline_id": _id(3, "n / 10"), "job_key": "'p' || n", "pipeline_key": "'p' || n / 10",
-                "issued_at": _issued(), "expires_at": expires_at,
+                "issued_hour": "hour", "id": token_id("n", "hour"), "root_id": token_id("n", "hour"), "hash": "token_hash",
+                "job_id": _job_id(), "pipeline_id": _pipeline_id(), "job_key": "'p' || n", "pipeline_key": _pipeline_key(),
+                "issued_at": _at("hour"), "expires_at": expires_at,
             })  # fmt: skip
         # As a mint does first: by what is recorded of a day its partition goes.
         self._database.sql(
@@ -120,18 +128,30 @@ class Seeding:
         self._database.sql(name, "vacuum (freeze, analyze)", timeout=_PATIENCE)
 
 
-def _id(kind, number, hour=None):
-    """A UUID of version 7, of its hour; floors.py finds a token's by the same rule."""
-    base = "490000" if hour is None else hour
-    return f"(lpad(to_hex(({base})::bigint * 3600000), 12, '0') || '7{kind:03}8' || lpad(to_hex(({number})::bigint), 15, '0'))::uuid"
+def _id(kind, number, hour):
+    """A UUID of version 7, of its hour: by it a sweep knows how old a pipeline is."""
+    return f"(lpad(to_hex(({hour})::bigint * 3600000), 12, '0') || '7{kind:03}8' || lpad(to_hex(({number})::bigint), 15, '0'))::uuid"
 
 
 def token_id(number, hour):
+    """floors.py finds a token by the same rule."""
     return _id(1, number, hour)
 
 
-def _issued():
-    return "to_timestamp(hour * 3600::bigint)"
+def _job_id():
+    return _id(2, "n", "hour")
+
+
+def _pipeline_id():
+    return _id(3, f"n / {_JOBS}", "run_hour")
+
+
+def _pipeline_key():
+    return f"'p' || n / {_JOBS}"
+
+
+def _at(hour):
+    return f"to_timestamp({hour} * 3600::bigint)"
 
 
 def _ends():
