@@ -187,9 +187,12 @@ async fn a_run_goes_when_its_last_job_has_been_over_for_long() {
     world.try_mint("finished", json!({})).await.refused(409, "job_over");
 
     world.server.clock.advance(Duration::hours(1) + Duration::SECOND);
+    let held = "select xmax::text::bigint from pipelines where key = 'retried'";
+    let held_before = number(&mut sql, held).await;
     world.server.sweep().await;
     let left: Vec<String> = sqlx::query_scalar("select key from pipelines").fetch_all(&mut sql).await.unwrap();
     assert_eq!(left, ["retried"]);
+    assert_eq!(number(&mut sql, held).await, held_before, "what stays is looked at, and not written to");
     assert_eq!(number(&mut sql, "select count(*) from jobs").await, 2);
     let retried_at = format!("/v1/jobs/{}/finish", retry["job_id"].as_str().unwrap());
     world.server.call("POST", &retried_at, Some(&world.runner), None).await.expect(200);
