@@ -1,15 +1,20 @@
 //! What waits goes together: single questions of many callers become few questions of many keys. Nobody waits for company: what
-//! finds nothing under way goes at once, and what comes meanwhile is the next batch. What a batch does is its asker's business.
+//! finds nothing under way goes at once, with whoever is here by then, and what comes meanwhile is the next batch. What a batch does
+//! is its asker's business.
 
 use crate::Refusal;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// The longest that a caller waits, in the queue or for its batch; and the longest that a batch may take.
+/// The longest that a caller waits, in the queue or for its batch, but for [`DAWDLES`]; and the longest that a batch may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so long a caller waits no longer for what is under way to end: it may hang.
+const DAWDLES: Duration = Duration::from_millis(10);
 
 /// Callers with a key each, and what each is answered.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Bounds {
     pub(crate) batch: usize,
     /// The most batches under way at a time.
     pub(crate) in_flight: usize,
+    /// How many have to wait for another batch to begin beside one: few are better off with the next one than by themselves.
+    pub(crate) company: usize,
     /// The most callers that wait for a batch; whoever comes then is refused at once.
     pub(crate) waiting: usize,
 }
@@ -67,19 +74,27 @@ impl<K: Send + 'static, V: Send + 'static> Gather<K, V> {
     /// The answer to one key. `work` answers as many values as it is given keys, in their order; it is called with this key
     /// and others, or the `work` of another caller is, so all must do the same. A batch that has begun is brought to its
     /// end, or given up when it takes too long, whoever goes away; a key whose caller went away before that is left out.
-    pub(crate) async fn ask<F>(&self, key: K, work: impl Fn(Vec<K>) -> F + Send + 'static) -> Result<V, Unanswered>
+    pub(crate) async fn ask<F>(
+        &self,
+        key: K,
+        work: impl Fn(Vec<K>) -> F + Clone + Send + 'static,
+    ) -> Result<V, Unanswered>
     where
         F: Future<Output = Vec<V>> + Send + 'static,
     {
-        let (caller, answer) = oneshot::channel();
-        if self.enqueue(key, caller)? {
-            tokio::spawn(fly(Arc::clone(&self.queue), self.bounds.batch, work));
-        }
-        timeout(PATIENCE, answer).await.map_err(|_| Unanswered::Late)?.map_err(|_| Unanswered::Broken)?
+        let (caller, mut answer) = oneshot::channel();
+        self.enqueue(key, caller)?;
+        self.begin(self.bounds.company, &work);
+        let answer = if let Ok(answer) = timeout(DAWDLES, &mut answer).await {
+            answer
+        } else {
+            self.begin(1, &work);
+            timeout(PATIENCE, answer).await.map_err(|_| Unanswered::Late)?
+        };
+        answer.map_err(|_| Unanswered::Broken)?
     }
 
-    /// Answers whether another flight may begin; it is counted already.
-    fn enqueue(&self, key: K, caller: Caller<V>) -> Result<bool, Unanswered> {
+    fn enqueue(&self, key: K, caller: Caller<V>) -> Result<(), Unanswered> {
         let mut queue = lock(&self.queue);
         if queue.waiting.len() >= self.bounds.waiting {
             queue.waiting.retain(|(_, caller)| !caller.is_closed());
@@ -88,9 +103,20 @@ impl<K: Send + 'static, V: Send + 'static> Gather<K, V> {
             return Err(Unanswered::Full);
         }
         queue.waiting.push_back((key, caller));
-        let begins = queue.in_flight < self.bounds.in_flight;
-        queue.in_flight += usize::from(begins);
-        Ok(begins)
+        Ok(())
+    }
+
+    /// Begins another flight if it may, and if so many wait; the first waits for nobody.
+    fn begin<F>(&self, company: usize, work: &(impl Fn(Vec<K>) -> F + Clone + Send + 'static))
+    where
+        F: Future<Output = Vec<V>> + Send + 'static,
+    {
+        let mut queue = lock(&self.queue);
+        let enough = if queue.in_flight == 0 { 1 } else { company };
+        if queue.in_flight < self.bounds.in_flight && queue.waiting.len() >= enough {
+            queue.in_flight += 1;
+            tokio::spawn(fly(Arc::clone(&self.queue), self.bounds.batch, work.clone()));
+        }
     }
 }
 
@@ -102,7 +128,10 @@ async fn fly<K: Send + 'static, V: Send + 'static, F>(
 ) where
     F: Future<Output = Vec<V>> + Send + 'static,
 {
-    while let Some((keys, callers)) = next(&queue, most) {
+    loop {
+        // Whose request is here already comes along, though nobody has looked at it yet.
+        yield_now().await;
+        let Some((keys, callers)) = next(&queue, most) else { return };
         // A task of its own: were it to panic, its callers would be told, and the next batch goes all the same.
         let mut batch = tokio::spawn(work(keys));
         let Ok(answers) = timeout(PATIENCE, &mut batch).await else {
@@ -155,8 +184,12 @@ mod tests {
 
     impl Desk {
         fn new(batch: usize, in_flight: usize, waiting: usize) -> (Desk, mpsc::UnboundedReceiver<Vec<u32>>) {
+            Desk::within(Bounds { batch, in_flight, company: 1, waiting })
+        }
+
+        fn within(bounds: Bounds) -> (Desk, mpsc::UnboundedReceiver<Vec<u32>>) {
             let (begun, batches) = mpsc::unbounded_channel();
-            let gather = Arc::new(Gather::new(Bounds { batch, in_flight, waiting }));
+            let gather = Arc::new(Gather::new(bounds));
             (Desk { gather, begun, may_end: Arc::new(Semaphore::new(0)) }, batches)
         }
 
@@ -209,6 +242,28 @@ mod tests {
         assert!(batches.try_recv().is_err());
         desk.end(1);
         assert_eq!(batches.recv().await.unwrap(), [3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_wait_for_what_is_under_way_and_more_do_not() {
+        let (desk, mut batches) = Desk::within(Bounds { batch: 8, in_flight: 2, company: 2, waiting: 10 });
+        let _first = desk.ask(1).await;
+        assert_eq!(batches.recv().await.unwrap(), [1], "it waits for nobody");
+        let _second = desk.ask(2).await;
+        assert!(batches.try_recv().is_err());
+        let _third = desk.ask(3).await;
+        assert_eq!(batches.recv().await.unwrap(), [2, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_hangs_is_waited_for_no_longer_than_a_while() {
+        let (desk, mut batches) = Desk::within(Bounds { batch: 8, in_flight: 2, company: 8, waiting: 10 });
+        let _first = desk.ask(1).await;
+        assert_eq!(batches.recv().await.unwrap(), [1]);
+        let begun = tokio::time::Instant::now();
+        let _second = desk.ask(2).await;
+        assert_eq!(batches.recv().await.unwrap(), [2]);
+        assert!(begun.elapsed() < PATIENCE);
     }
 
     #[tokio::test]

@@ -18,6 +18,8 @@ pub(crate) const REFUSED_FOR: Duration = Duration::seconds(1);
 const BATCH: usize = 64;
 /// How many statements load at a time; while they do, what comes waits and goes together.
 const IN_FLIGHT: usize = 2;
+/// With so many tokens waiting a second statement is worth its cost.
+const COMPANY: usize = 32;
 /// The most requests that wait to be loaded for.
 const WAITING: usize = 4_096;
 
@@ -59,11 +61,11 @@ impl App {
     }
 
     async fn token_row(&self, token: &Parsed) -> Result<Option<TokenRow>, Refusal> {
-        let db = self.db.clone();
+        let line = Arc::new(self.db.read().line());
         let work = move |asked: Vec<(Hour, TokenHash)>| {
-            let db = db.clone();
+            let line = Arc::clone(&line);
             async move {
-                match question::token_rows(db.read(), &asked).await {
+                match question::token_rows(&line, &asked).await {
                     Ok(rows) => rows.into_iter().map(Ok).collect(),
                     Err(error) => refuse_all(asked.len(), error),
                 }
@@ -123,8 +125,8 @@ pub(crate) struct Loading {
 
 impl Default for Loading {
     fn default() -> Loading {
-        let bounds = |batch| Bounds { batch, in_flight: IN_FLIGHT, waiting: WAITING };
-        Loading { token_rows: Gather::new(bounds(BATCH)), circumstances: Gather::new(bounds(BATCH)) }
+        let bounds = Bounds { batch: BATCH, in_flight: IN_FLIGHT, company: 1, waiting: WAITING };
+        Loading { token_rows: Gather::new(Bounds { company: COMPANY, ..bounds }), circumstances: Gather::new(bounds) }
     }
 }
 

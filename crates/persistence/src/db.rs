@@ -16,6 +16,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 /// How long a connection may be waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// A connection that was used so lately, and answered when it was given back, is not asked once more whether it is alive.
+const STILL_ALIVE: Duration = Duration::from_secs(1);
+
 /// One that listens, and one that reads.
 const CONTROL_CONNECTIONS: u32 = 2;
 
@@ -58,7 +61,17 @@ impl Db {
             ("lock_timeout", "10s"),
             ("statement_timeout", "30s"),
         ]);
-        let pool = |connections| PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+        let pool = |connections| {
+            let options = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+            options.test_before_acquire(false).before_acquire(|connection, seen| {
+                Box::pin(async move {
+                    if seen.idle_for >= STILL_ALIVE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+        };
         let control = pool(CONTROL_CONNECTIONS).connect_lazy_with(options.clone());
         let pool = pool(max_connections).connect_lazy_with(options);
         Db { reads: Reads::new(pool.clone()), pool, control_reads: Reads::new(control.clone()), control }

@@ -40,7 +40,7 @@ pub mod user;
 
 pub use db::{Context, Db, Tx, connect_options, id_at};
 pub use error::{Error, OnConstraint};
-pub use reads::Reads;
+pub use reads::{Line, Reads};
 pub use sweep::Sweep;
 
 /// The answer of a read or a write.

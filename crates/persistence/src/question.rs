@@ -41,7 +41,7 @@ pub async fn load(
     target: Option<&str>,
     catalogue: &Catalogue,
 ) -> Result<Loaded> {
-    let row = token_rows(&mut *db, &[(hour, hash)]).await?.pop().flatten();
+    let row = token_row::load_on(&mut *db, &[(hour, hash)]).await?.pop().flatten();
     let key = Key::of(row.as_ref(), target);
     let circumstances = circumstances(db, &key, catalogue).await?;
     Loaded::new(row, Arc::new(circumstances), target, catalogue)

@@ -1,12 +1,15 @@
 //! A pool for reads outside of a transaction that a stuck database cannot fill: so many wait for a connection and no more, each for so
-//! long; and a connection that is given up in the middle comes back once it answers, or is closed.
+//! long; and a connection that is given up in the middle comes back once it answers, or is closed. Whoever reads again and again
+//! has a line of its own.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Connection as _, Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
-use std::sync::Arc;
+use sqlx::{
+    Connection as _, Describe, Either, Error, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr, Transaction,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -24,8 +27,40 @@ pub struct Reads {
     places: Arc<Semaphore>,
 }
 
+/// A connection for statements that follow each other closely: kept between them, since the pool would ask it each time whether it
+/// is still alive, which takes as long as a small statement.
+#[derive(Debug)]
+pub struct Line {
+    reads: Reads,
+    kept: Mutex<Option<PoolConnection<Postgres>>>,
+}
+
+impl Line {
+    /// The connection that was kept, or one of the pool's.
+    pub(crate) async fn lend(&self) -> Result<Lent, Error> {
+        let kept = self.kept().take();
+        match kept {
+            Some(connection) => Ok(Lent { connection: Some(connection) }),
+            None => self.reads.lend().await,
+        }
+    }
+
+    /// For the next statement, unless others wait for a connection. What failed is not kept.
+    pub(crate) fn keep(&self, mut lent: Lent) {
+        let connection = lent.connection.take();
+        let pool = &self.reads.pool;
+        if pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections() {
+            *self.kept() = connection;
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<PoolConnection<Postgres>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connection that is lent for one statement.
-struct Lent {
+pub(crate) struct Lent {
     /// `None`: it was given back.
     connection: Option<PoolConnection<Postgres>>,
 }
@@ -33,6 +68,11 @@ struct Lent {
 impl Reads {
     pub(crate) fn new(pool: PgPool) -> Reads {
         Reads { pool, places: Arc::new(Semaphore::new(WAITING)) }
+    }
+
+    /// For as long as statements follow each other.
+    pub fn line(&self) -> Line {
+        Line { reads: self.clone(), kept: Mutex::default() }
     }
 
     /// A transaction, which waits for its connection like the rest.
@@ -57,8 +97,8 @@ impl Reads {
 }
 
 impl Lent {
-    fn on(&mut self) -> Result<&mut PoolConnection<Postgres>, Error> {
-        self.connection.as_mut().ok_or(Error::PoolClosed)
+    pub(crate) fn on(&mut self) -> Result<&mut PgConnection, Error> {
+        self.connection.as_deref_mut().ok_or(Error::PoolClosed)
     }
 
     /// The statement was brought to its end.

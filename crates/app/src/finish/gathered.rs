@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 1, waiting: 1024 };
+const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 1, company: 1, waiting: 1024 };
 
 /// A runner that finishes a job.
 #[derive(Clone, Copy, Debug)]

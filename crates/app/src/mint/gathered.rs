@@ -15,7 +15,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Two under way: one is written while the other is flushed.
-const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 2, waiting: 1024 };
+const BOUNDS: Bounds = Bounds { batch: 128, in_flight: 2, company: 1, waiting: 1024 };
 /// What a runner asks for, checked as far as its words alone tell.
 #[derive(Debug)]
 pub(crate) struct Asked {

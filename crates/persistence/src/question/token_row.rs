@@ -3,7 +3,7 @@
 
 use super::{Circumstances, LoadedToken};
 use crate::error::stored;
-use crate::{Result, authorization_detail, job};
+use crate::{Line, Result, authorization_detail, job};
 use jobpass_domain::catalogue::Catalogue;
 use jobpass_domain::ids::{JobId, JobTokenId, PipelineId, ProjectId, UserId};
 use jobpass_domain::job::JobState;
@@ -19,10 +19,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// In the order of what is asked; `None`: there is no such token.
-pub async fn load(db: impl PgExecutor<'_>, asked: &[(Hour, TokenHash)]) -> Result<Vec<Option<TokenRow>>> {
+pub async fn load(line: &Line, asked: &[(Hour, TokenHash)]) -> Result<Vec<Option<TokenRow>>> {
+    let mut lent = line.lend().await?;
+    let rows = load_on(lent.on()?, asked).await?;
+    line.keep(lent);
+    Ok(rows)
+}
+
+pub(super) async fn load_on(db: impl PgExecutor<'_>, asked: &[(Hour, TokenHash)]) -> Result<Vec<Option<TokenRow>>> {
     let hours: Vec<i32> = asked.iter().map(|(hour, _)| i32::try_from(hour.0).unwrap_or(i32::MAX)).collect();
     let hashes: Vec<Vec<u8>> = asked.iter().map(|(_, hash)| hash.0.to_vec()).collect();
-    // A limit keeps the planner to one look-up by index for each, whatever it thinks of the tables.
+    // A limit keeps the planner to one look-up by index for each, whatever it thinks of the tables. Subselects keep from it how many
+    // are asked about: it would plan anew each time, for so many exactly, which takes longer than to look up twenty.
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -34,7 +42,7 @@ pub async fn load(db: impl PgExecutor<'_>, asked: &[(Hour, TokenHash)]) -> Resul
             token.issued_at, token.expires_at, token.revoked_because,
             coalesce(token.pipeline_epoch = run.epoch, false) as "run_is_current!",
             job.state as "job_state?", job.deadline_at as "deadline_at?", job.lease_until as "lease_until?"
-        from unnest($1::int[], $2::bytea[]) with ordinality as asked (hour, hash, position)
+        from unnest((select $1::int[]), (select $2::bytea[])) with ordinality as asked (hour, hash, position)
         cross join lateral (select * from job_tokens t where t.issued_hour = asked.hour and t.hash = asked.hash limit 1) token
         left join lateral (select epoch from pipelines where pipelines.id = token.pipeline_id limit 1) run on true
         left join lateral (select state, deadline_at, lease_until from jobs where jobs.id = token.job_id limit 1) job on true
